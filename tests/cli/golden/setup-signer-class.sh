@@ -66,7 +66,23 @@ metadata:
 EOF
 fi
 
-# 2. Service account: it may do nothing in the cluster
+# 2. Isolation: what builds in builds may create nothing in namespace keys
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:default) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:builds:default may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 3. Isolation: what drives builds in builds may create nothing in namespace keys
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:dag-driver) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:builds:dag-driver may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 4. Service account: it may do nothing in the cluster
 if ours_to_make serviceaccount dag-signer -n keys; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -82,7 +98,7 @@ automountServiceAccountToken: false
 EOF
 fi
 
-# 3. Trust: the public halves of the keys of those who drive builds
+# 5. Trust: the public halves of the keys of those who drive builds
 if ours_to_make configmap dag-signer -n keys; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -106,7 +122,7 @@ data:
 EOF
 fi
 
-# 4. Network policy: the signer reaches its store, if the cluster enforces policies
+# 6. Network policy: the signer reaches its store, if the cluster enforces policies
 if ours_to_make networkpolicy dag-signer -n keys; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: networking.k8s.io/v1
@@ -147,22 +163,6 @@ spec:
         cidr: "10.1.2.3/32"
 EOF
 fi
-
-# 5. Isolation: what builds in builds may create nothing in namespace keys
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
-  case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:default) in
-    no*) ;;
-    *) echo "$may: system:serviceaccount:builds:default may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
-  esac
-done
-
-# 6. Isolation: what drives builds in builds may create nothing in namespace keys
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
-  case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:dag-driver) in
-    no*) ;;
-    *) echo "$may: system:serviceaccount:builds:dag-driver may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
-  esac
-done
 
 # 7. Test: a pod must find the key and the store
 ours_to_make pod dag-signer-test -n keys || exit 1

@@ -74,7 +74,31 @@ else
   exit 1
 fi
 
-# 2. Service account: it may do nothing in the cluster
+# 2. Isolation: what builds in dag-builds may create nothing in namespace dag-signer
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n dag-signer --as=system:serviceaccount:dag-builds:default) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:dag-builds:default may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 3. Isolation: what drives builds in dag-builds may create nothing in namespace dag-signer
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n dag-signer --as=system:serviceaccount:dag-builds:dag-driver) in
+    no*) ;;
+    *) echo "$may: system:serviceaccount:dag-builds:dag-driver may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 4. Isolation: ann may create nothing in namespace dag-signer
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+  case $(kubectl auth can-i $may -n dag-signer --as=ann) in
+    no*) ;;
+    *) echo "$may: ann may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
+  esac
+done
+
+# 5. Service account: it may do nothing in the cluster
 if ours_to_make serviceaccount dag-signer -n dag-signer; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -88,14 +112,14 @@ automountServiceAccountToken: false
 EOF
 fi
 
-# 3. Secret: the key that signs
+# 6. Secret: the key that signs
 if ours_to_make secret dag-signer -n dag-signer; then
   kubectl create secret generic dag-signer -n dag-signer --from-file=melange.rsa=melange.rsa --dry-run=client -o yaml |
     kubectl label --local -f - app.kubernetes.io/managed-by=dag -o yaml |
     kubectl apply --server-side --field-manager=dag -f -
 fi
 
-# 4. Trust: the public halves of the keys of those who drive builds
+# 7. Trust: the public halves of the keys of those who drive builds
 if ours_to_make configmap dag-signer -n dag-signer; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: v1
@@ -119,7 +143,7 @@ data:
 EOF
 fi
 
-# 5. Network policy: the signer reaches its store, if the cluster enforces policies
+# 8. Network policy: the signer reaches its store, if the cluster enforces policies
 if ours_to_make networkpolicy dag-signer -n dag-signer; then
 kubectl apply --server-side --field-manager=dag -f - <<'EOF'
 apiVersion: networking.k8s.io/v1
@@ -136,30 +160,6 @@ spec:
   - Egress
 EOF
 fi
-
-# 6. Isolation: what builds in dag-builds may create nothing in namespace dag-signer
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
-  case $(kubectl auth can-i $may -n dag-signer --as=system:serviceaccount:dag-builds:default) in
-    no*) ;;
-    *) echo "$may: system:serviceaccount:dag-builds:default may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
-  esac
-done
-
-# 7. Isolation: what drives builds in dag-builds may create nothing in namespace dag-signer
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
-  case $(kubectl auth can-i $may -n dag-signer --as=system:serviceaccount:dag-builds:dag-driver) in
-    no*) ;;
-    *) echo "$may: system:serviceaccount:dag-builds:dag-driver may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
-  esac
-done
-
-# 8. Isolation: ann may create nothing in namespace dag-signer
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
-  case $(kubectl auth can-i $may -n dag-signer --as=ann) in
-    no*) ;;
-    *) echo "$may: ann may do this in namespace dag-signer, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
-  esac
-done
 
 # 9. Test: a pod must find the key and the store
 ours_to_make pod dag-signer-test -n dag-signer || exit 1

@@ -1,8 +1,8 @@
 """The steps that make a signer: its own namespace, its key, and what runs it every minute.
 
 Whoever may create Jobs in a namespace may use every account and every Secret there. So the key lies
-where neither who drives builds nor what builds may create anything, and the last step but one asks the
-cluster whether that is so.
+where neither who drives builds nor what builds may create anything; the cluster is asked whether that is
+so before the key comes there.
 """
 
 from __future__ import annotations
@@ -100,6 +100,12 @@ def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
         if settings.is_proposed
         else "",
     )
+    for who, words in _builders(settings):
+        yield Forbid(
+            title=f"Isolation: {words} may create nothing in namespace {name}",
+            namespace=name,
+            user=who,
+        )
     yield Ensure(
         title="Service account: it may do nothing in the cluster",
         manifest=_object(
@@ -129,12 +135,6 @@ def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
             )
         ),
     )
-    for who, words in _builders(settings):
-        yield Forbid(
-            title=f"Isolation: {words} may create nothing in namespace {name}",
-            namespace=name,
-            user=who,
-        )
     yield ProveByPod(
         title="Test: a pod must find the key and the store",
         pod=mark_as_ours(_test(settings)),
