@@ -19,6 +19,8 @@ from dag.run.jobs.standing import opened_cluster
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
+_UNTOLD = "the answer had no room for the reason; name this package alone to see it"
+
 
 def publish_on_cluster(options: PublishOptions, terminal: Terminal) -> list[Publishing]:
     """Publish what a store in a cluster has finished, for each architecture.
@@ -59,6 +61,13 @@ def _publish(
         if proven.records and not options.dry_run:
             cluster.find_key()
             refused = run_interruptibly(cluster.publish(list(proven.records)))
+            if (
+                refused
+            ):  # an agent's answer has room for some alone, so the store tells of the others
+                run_interruptibly(cluster.look())
+                cluster.fill()
+                left = (one for one in proven.records if not cluster.store.publishes(one))
+                refused = {**{one.name: _UNTOLD for one in left}, **refused}
         return make_publishing(
             arch.apk,
             proven,
