@@ -9,7 +9,7 @@ from dag.cli.options import command_of
 from dag.cli.outputs import require_directories
 from dag.core.jobs.options import AttachOptions
 from dag.core.jobs.publishing import publish_options, run_command
-from dag.errors import BuildError, DagError, InfrastructureError, Interrupted, UsageError
+from dag.errors import BuildError, DagError, InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     from dag.core.build.result import Result
@@ -33,7 +33,7 @@ def command(options: AttachOptions) -> int:
     comes at once.
     """
     from dag.report.terminal import Terminal, tell
-    from dag.run.jobs.attach import Attachment
+    from dag.run.jobs.attach import Attachment, error_of
 
     require_directories(junit=options.junit, markdown=options.markdown)
     if not options.is_on_cluster:
@@ -61,7 +61,7 @@ def command(options: AttachOptions) -> int:
     if failed is not None:
         raise failed
     if found.end is not None and found.end.words:
-        raise _error(found.end)
+        raise error_of(found.end, "the run has ended")
     return code
 
 
@@ -122,10 +122,3 @@ def _exit_code(end: DriverEnd | None, results: list[Result]) -> int:
     if results:
         return exit_code_of({one.exit_code for one in results})
     return InfrastructureError.exit_code
-
-
-def _error(end: DriverEnd) -> DagError:
-    """Return why a run has no result for all that it was for."""
-    kinds = (BuildError, UsageError, Interrupted)
-    kind = next((one for one in kinds if one.exit_code == end.exit_code), InfrastructureError)
-    return kind(f"the run has ended: {end.words}", hint=end.hint or None)

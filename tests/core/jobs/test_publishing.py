@@ -20,6 +20,11 @@ from dag.errors import UsageError
         ),
         (UnitBuildOptions(store="pvc://c", on="kubernetes"), "dag publish --store=pvc://c"),
         (
+            UnitBuildOptions(store="pvc://c", on="kubernetes", context="mine", namespace="n"),
+            "dag publish --store=pvc://c --context=mine --namespace=n",
+        ),
+        (UnitBuildOptions(namespace="n"), "dag publish"),
+        (
             UnitBuildOptions(sign="apart", arch=(Arch.parse("aarch64"), Arch.parse("x86_64"))),
             "dag publish --sign=apart --arch=aarch64,x86_64",
         ),

@@ -13,7 +13,7 @@ from dag.core.jobs.driver import driver_job
 from dag.core.jobs.handover import DriverEnd, encode_end
 from dag.core.jobs.options import AttachOptions
 from dag.errors import UsageError
-from dag.run.jobs.attach import Attachment, end_of
+from dag.run.jobs.attach import Attachment, end_of, error_of
 from tests.run.jobs.conftest import JOBS, PODS, answer, listed
 from tests.support.faults import Answer, Incoming, Origin
 from tests.support.kubeconfigs import kubeconfig
@@ -160,3 +160,12 @@ def test_other_last_words_are_a_failure_around_the_build(
     code: int, message: str, words: str
 ) -> None:
     assert end_of({"exitCode": code, "message": message}) == DriverEnd(exit_code=3, words=words)
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 130])
+def test_the_error_of_a_driver_has_its_exit_code(code: int) -> None:
+    error = error_of(
+        DriverEnd(exit_code=code, words="it is so", hint="change it"), "the run has ended"
+    )
+    assert (error.exit_code, error.message) == (code, "the run has ended: it is so")
+    assert error.hint == "change it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import ClassVar
 
@@ -129,9 +129,16 @@ def publish_options(options: AttachOptions, run: str) -> PublishOptions:
 def run_command(options: PublishOptions) -> str:
     """Return the command that publishes what a run has proven."""
     words = ["dag", "publish", f"--run={options.run}", f"--store={options.store}"]
+    return shlex.join((*words, *_cluster_words(options)))
+
+
+def _cluster_words(options: PublishOptions | UnitBuildOptions) -> Iterator[str]:
+    """Yield the flags that say in which cluster a store is."""
     if not (options.store or "").startswith(SCHEME):
-        words.append("--on=kubernetes")
-    return shlex.join(words)
+        yield "--on=kubernetes"
+    for name in ("kubeconfig", "context", "namespace"):
+        if (value := getattr(options, name)) is not None:
+            yield f"--{name}={value}"
 
 
 def publish_command(options: UnitBuildOptions) -> str:
@@ -141,8 +148,8 @@ def publish_command(options: UnitBuildOptions) -> str:
         words.append(f"--dir={options.directory}")
     if options.store is not None:
         words.append(f"--store={options.store}")
-    if options.on == "kubernetes" and not (options.store or "").startswith(SCHEME):
-        words.append("--on=kubernetes")
+    if options.on == "kubernetes":
+        words += _cluster_words(options)
     if options.is_apart:
         words.append("--sign=apart")
     if options.arch != (Arch.parse(DEFAULT_ARCH),):

@@ -15,7 +15,7 @@ from dag.core.jobs.options import AttachOptions
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import RUN_LABEL
 from dag.core.pod.status import containers, termination
-from dag.errors import Interrupted, UsageError
+from dag.errors import BuildError, DagError, InfrastructureError, Interrupted, UsageError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.build.signing import given_key
 from dag.run.jobs.livelogs import LogReading
@@ -152,3 +152,10 @@ def end_of(ended: KubeView) -> DriverEnd:
         with suppress(Undecodable):
             return decode_end(message)
     return DriverEnd(exit_code=3, words=message or f"its pod ended with exit code {code}")
+
+
+def error_of(end: DriverEnd, what: str) -> DagError:
+    """Return the error with which a driver has ended; `what` says so."""
+    kinds = (BuildError, UsageError, Interrupted)
+    kind = next((one for one in kinds if one.exit_code == end.exit_code), InfrastructureError)
+    return kind(f"{what}: {end.words}", hint=end.hint or None)

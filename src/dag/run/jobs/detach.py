@@ -26,7 +26,7 @@ from dag.io.store.lock import Held
 from dag.io.store.runs import new_run_id
 from dag.report.terminal import Terminal
 from dag.run.build.session import Build
-from dag.run.jobs.attach import end_of, run_goes_on
+from dag.run.jobs.attach import end_of, error_of, run_goes_on
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.lease import LeaseObject
 from dag.run.jobs.news import RunNews
@@ -184,7 +184,7 @@ async def _await_driver(options: UnitBuildOptions, detached: Detached, terminal:
     """Wait until a driver holds the Lease of the store, or waits for it because somebody else does.
 
     Raises:
-        InfrastructureError: it cannot drive, such as for lack of permissions; its Job is deleted.
+        DagError: it cannot drive, such as for lack of permissions; its Job is deleted.
 
     """
     key = next(iter(stores_in_cluster(options).values()))
@@ -201,11 +201,13 @@ async def _await_driver(options: UnitBuildOptions, detached: Detached, terminal:
             pods = await kube.items(key.pods_path, labelSelector=f"{JOB_LABEL}={detached.job}")
             for pod in pods:
                 ended = termination(containers(pod).get(DRIVER, {}))
-                if ended is not None and (end := end_of(ended)).words:
-                    await _remove_driver(kube, key, detached.job)
-                    raise InfrastructureError(
-                        f"the driver ended: {end.words}", hint=end.hint or None
-                    )
+                if ended is None:
+                    continue
+                end = end_of(ended)
+                if not end.words:
+                    return  # it has driven the run to its end
+                await _remove_driver(kube, key, detached.job)
+                raise error_of(end, "the driver ended")
             await asyncio.sleep(_LOOK)
 
 
