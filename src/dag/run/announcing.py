@@ -41,10 +41,13 @@ def announced(words: Callable[[], str]) -> Iterator[None]:
             told = text
             # Not through the stream: the program may be in the middle of writing to that.
             os.write(sys.stderr.fileno(), f"dag: {visible_entry(text)}\n".encode())
+        signal.setitimer(
+            signal.ITIMER_REAL, again
+        )  # not before, so that nothing later is said earlier
 
     before = signal.signal(signal.SIGALRM, tell)
-    times = (AFTER, AGAIN) if shows_tables(sys.stderr) else (UNWATCHED, UNWATCHED)
-    signal.setitimer(signal.ITIMER_REAL, *times)
+    after, again = (AFTER, AGAIN) if shows_tables(sys.stderr) else (UNWATCHED, UNWATCHED)
+    signal.setitimer(signal.ITIMER_REAL, after)
     try:
         yield
     finally:
