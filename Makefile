@@ -32,7 +32,7 @@ lint: venv ## ruff, mypy, import-linter, shellcheck
 	$(VENV)/bin/shellcheck $$(find src -name '*.sh') $$(grep -lE '^#!.*sh$$' scripts/* .ci/* .github/actions/*/*)
 
 unit: venv ## the quick tests that need no cluster, no network and nothing to be installed
-	DAG_NO_INSTALL=1 DAG_QUICK=1 $(PY) -m pytest -q -n 3 -m "not installs and not long"
+	DAG_NO_INSTALL=1 DAG_QUICK=1 $(PY) -m pytest -q -n 4 -m "not installs and not long"
 
 golden: venv ## write the files anew that tests compare with: help, manifests, pages that are made
 	$(PY) -m pytest -q --golden $$(grep -rl --include='test_*.py' 'golden: Golden' tests)

@@ -34,6 +34,8 @@ from dag.run.build.apart import ask_signer, make_request
 from tests.support.apks import make_apk
 from tests.support.signing import SigningKey as KeyOnDisk
 
+pytestmark = pytest.mark.long
+
 ARCH = Arch.parse("x86_64")
 
 
