@@ -88,7 +88,7 @@ class Cluster:
         credentials = Credentials(self.directory / "credentials")
         machinery.start_kubelet(parts.build("kubernetes"), credentials, features)
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = 180) -> None:
         """Wait until all nodes are Ready and pods can be created in the default namespace."""
         deadline = time.monotonic() + seconds
         while True:
