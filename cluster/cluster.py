@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ class Cluster:
         credentials = Credentials(self.directory / "credentials")
         machinery.start_kubelet(parts.build("kubernetes"), credentials, features)
 
-    def wait_until_ready(self, seconds: float = 180) -> None:
+    def wait_until_ready(self, seconds: float = 60) -> None:
         """Wait until all nodes are Ready and pods can be created in the default namespace."""
         deadline = time.monotonic() + seconds
         while True:
@@ -97,7 +98,8 @@ class Cluster:
                 return
             if time.monotonic() > deadline:
                 logs = self.directory / "logs"
-                raise ClusterError(f"after {seconds:.0f} s: {missing}; logs are in {logs}")
+                said = "".join(f"\n{name}: {_last_error(name)}" for name in self.nodes)
+                raise ClusterError(f"after {seconds:.0f} s: {missing}; logs are in {logs}{said}")
             time.sleep(0.3)
 
     def _missing(self) -> str:
@@ -113,6 +115,13 @@ class Cluster:
             return f"not ready: {', '.join(late)}"
         accounts = self.run_kubectl("get", "serviceaccounts", "-n", "default", "-o", "name")
         return "" if "serviceaccount/default" in accounts else "no default service account"
+
+
+def _last_error(name: str) -> str:
+    """Return what a node's kubelet has told last of what it cannot do: logs may be gone with a machine."""
+    with _machinery(name).kubelet.log.open(errors="replace") as log:
+        errors = deque((line for line in log if line.startswith("E")), maxlen=1)
+    return errors[0].strip()[:1000] if errors else "its kubelet tells of no error"
 
 
 def processes() -> list[Process]:

@@ -17,7 +17,7 @@ from dag.core.jobs.answers import (
     encode_answer,
     record_of,
 )
-from dag.core.jobs.ending import answer_of, failure_of, how_attempt_ended
+from dag.core.jobs.ending import answer_of, failure_of, how_agent_ended, how_attempt_ended
 from dag.core.package.apk import Apk
 from dag.core.pod.ending import Cause, PodFacts
 from dag.core.store.records import Built, Record
@@ -239,3 +239,25 @@ def _apk(number: int) -> Apk:
         size=12,
         stanza=f"P:a-{number}\nV:1-r0",
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "cause", "message"),
+    [
+        ({"phase": "Pending"}, None, ""),
+        ({"phase": "Failed", "message": "the node was low on disk"}, Cause.START, "the node was low on disk"),
+        ({"phase": "Failed"}, Cause.START, "it ended without a word"),
+        ({"exitCode": 0}, Cause.DONE, "done"),
+        ({"exitCode": 3, "message": "the store is gone\n"}, Cause.START, "the store is gone"),
+        ({"exitCode": 3}, Cause.START, "exit code 3"),
+    ],
+)  # fmt: skip
+def test_how_a_pod_of_the_agent_alone_ended(
+    status: Json, cause: Cause | None, message: str
+) -> None:
+    states = {"name": "driver", "state": {"terminated": status}}
+    told = {"containerStatuses": [states]} if "exitCode" in status else status
+    ending = how_agent_ended(
+        "driver", PodFacts({"spec": {"containers": [{"name": "driver"}]}, "status": told})
+    )
+    assert (ending and ending.cause, ending.message if ending else "") == (cause, message)

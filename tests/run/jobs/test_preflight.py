@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import cast
-from unittest.mock import MagicMock
 
 import pytest
 
 from dag.core.doctor.checks import Status
+from dag.core.jobs.options import UnitBuildOptions
 from dag.io.kube.api import ApiError, Kube
+from dag.report.terminal import Terminal
 from dag.run.jobs.preflight import ACCOUNT_CHECK, JobChecks
 from dag.run.pod.place import PlaceChecks
 from tests.run.jobs.conftest import answer
@@ -48,7 +49,7 @@ async def test_a_build_is_not_detached_without_the_account_of_its_driver(
 
 
 def test_that_account_is_looked_at_only_for_a_build_that_is_detached() -> None:
-    place = cast("PlaceChecks", MagicMock())
+    place = PlaceChecks(UnitBuildOptions(), "n", Terminal(verbosity=0))
     names = [
         {one.name for one in JobChecks(place, SETTINGS, detach=detach).all()}
         for detach in (False, True)

@@ -25,8 +25,6 @@ from dag.run.store.upkeep import prune_store, verify_store
 from tests.support.apks import make_apk
 from tests.support.keys import make_key
 
-pytestmark = pytest.mark.long
-
 X86 = Arch.parse("x86_64")
 DAYS = 86400
 

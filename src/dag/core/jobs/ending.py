@@ -62,6 +62,23 @@ def how_attempt_ended(facts: PodFacts) -> Ending | None:
     return None if collected is None else ending
 
 
+def how_agent_ended(container: str, facts: PodFacts) -> Ending | None:
+    """Return how a Pod ended whose only container is one of the agent, or None while it works."""
+    ended = termination(containers(facts.pod).get(container, {}))
+    if ended is None:
+        status = facts.pod.get("status", {})
+        words = str(status.get("message", "it ended without a word"))
+        return (
+            Ending(Cause.START, words, container=container)
+            if status.get("phase") == "Failed"
+            else None
+        )
+    if ended["exitCode"] == 0:
+        return Ending(Cause.DONE, "done", container=container)
+    words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
+    return Ending(Cause.START, words, container=container)
+
+
 def failure_of(
     key: str,
     attempt: int,

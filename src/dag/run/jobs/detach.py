@@ -6,17 +6,19 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dag.core.flagtexts import texts_of
 from dag.core.image.layers import ROOT
 from dag.core.jobs.driver import DRIVER, driver_job, driver_name, is_driver, is_driver_for
+from dag.core.jobs.ending import how_agent_ended
 from dag.core.jobs.handover import Handover, encode_handover, mark_of
 from dag.core.jobs.manifest import QUEUE_LABEL
 from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.kube.objects import KubeObject
-from dag.core.pod.ending import Cause, Ending, PodFacts
+from dag.core.pod.ending import Cause
 from dag.core.pod.manifest import RUN_LABEL
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, termination
@@ -255,23 +257,12 @@ def flags_for_driver(
     return texts_of(asked)
 
 
-def _how_ended(facts: PodFacts) -> Ending | None:
-    """Return how a driver has ended before anybody saw it run; None while it has not."""
-    ended = termination(containers(facts.pod).get(DRIVER, {}))
-    if ended is None:
-        return None
-    if ended["exitCode"] == 0:
-        return Ending(Cause.DONE, "done", container=DRIVER)
-    words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
-    return Ending(Cause.START, words, container=DRIVER)
-
-
 _RULES = WatchRules(
     pending_timeout=3600.0,
     hopeless_grace=60.0,
     stalled_grace=300.0,
     main=DRIVER,
-    how_ended=_how_ended,
+    how_ended=partial(how_agent_ended, DRIVER),
     tells_creation=False,
     reads_logs=False,
 )

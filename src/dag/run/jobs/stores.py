@@ -6,17 +6,19 @@ import base64
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import OUT_PORT
 from dag.core.decoding import Undecodable
+from dag.core.jobs.ending import how_agent_ended
 from dag.core.jobs.history import MOST_WORDS, RunFiles, RunQuery, encode_files
 from dag.core.jobs.listing import PublishAnswer, StoreListing, decode_listing, decode_published
 from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
 from dag.core.jobs.order import encode_texts
 from dag.core.jobs.packing import pack_words
 from dag.core.kube.objects import KubeView
-from dag.core.pod.ending import Cause, Ending, PodFacts
+from dag.core.pod.ending import Cause
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, termination
 from dag.core.store.layout import record_name
@@ -248,25 +250,12 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _how_ended(facts: PodFacts) -> Ending | None:
-    """Return how an agent ended, or None while it works."""
-    ended = termination(containers(facts.pod).get(AGENT, {}))
-    if ended is None:
-        phase = facts.pod.get("status", {}).get("phase")
-        words = facts.pod.get("status", {}).get("message", "it ended without a word")
-        return Ending(Cause.START, str(words), container=AGENT) if phase == "Failed" else None
-    if ended["exitCode"] == 0:
-        return Ending(Cause.DONE, "done", container=AGENT)
-    words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
-    return Ending(Cause.START, words, container=AGENT)
-
-
 _RULES = WatchRules(
     pending_timeout=600.0,
     hopeless_grace=30.0,
     stalled_grace=300.0,
     main=AGENT,
-    how_ended=_how_ended,
+    how_ended=partial(how_agent_ended, AGENT),
     tells_creation=False,
     reads_logs=False,
 )
