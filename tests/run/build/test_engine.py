@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -223,3 +224,59 @@ async def test_what_is_about_to_be_done_is_in_the_journal_before(tmp_path: Path)
     # The head, Began, Succeeded a, Proven a, Faulted b: all are written before the second attempt
     # starts.
     assert seen["b"] == 5
+
+
+class SlowDisk(Journal):
+    """A journal whose disk takes as long as a test lets it, for everything after the beginning."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.is_slow, self.writing, self.may_end = False, threading.Event(), threading.Event()
+
+    def sync(self) -> None:
+        if self.is_slow:
+            self.writing.set()
+            assert self.may_end.wait(20)
+        super().sync()
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_while_the_disk_writes_others_go_on_and_nothing_begins_before_it_has(
+    tmp_path: Path, *, interrupted: bool
+) -> None:
+    journal = SlowDisk(tmp_path / "journal")
+    steps: list[str] = []
+    beside_may_end = asyncio.Event()
+
+    async def first(start: Start) -> Ended:
+        journal.is_slow = True
+        return await well(start)
+
+    async def beside(start: Start) -> Ended:
+        await asyncio.to_thread(journal.writing.wait, 20)
+        steps.append("beside goes on while the end of first is written")
+        if interrupted:
+            task.cancel()
+            await asyncio.sleep(0)
+        steps.append(f"next has begun: {'next' in runner.live}")
+        journal.is_slow = False
+        journal.may_end.set()
+        await beside_may_end.wait()
+        return Succeeded(start.key, start.attempt)
+
+    async def after(start: Start) -> Ended:
+        beside_may_end.set()
+        return await well(start)
+
+    units = [Unit("first", seconds=9), Unit("beside", seconds=5), Unit("next")]
+    runner = Scripted({"first": first, "beside": beside, "next": after})
+    made = Engine(Scheduler(units, RunLimits(jobs=2)), runner, journal, [Silent()])
+    task = asyncio.create_task(made.run())
+    async with asyncio.timeout(20):
+        assert await task is not interrupted
+    assert steps == ["beside goes on while the end of first is written", "next has begun: False"]
+    if interrupted:
+        assert runner.cancelled == ["beside"]
+        assert made.scheduler.units["next"].state is UnitState.DROPPED
+    else:
+        assert {one.state for one in made.scheduler.units.values()} == {UnitState.DONE}

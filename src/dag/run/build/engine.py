@@ -25,6 +25,7 @@ from dag.core.build.events import (
 from dag.core.build.scheduler import Scheduler
 from dag.errors import DagError, words_of
 from dag.io.build.journal import Journal
+from dag.run.aside import aside
 from dag.run.build.runner import Runner
 from dag.run.lasting import keep_what_is_there
 
@@ -65,6 +66,7 @@ class Engine:
         self._arrived = asyncio.Event()
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._bugs: list[BaseException] = []
+        self._interrupted = False
         self._wake: float | None = None
         self._zero = time.monotonic()
 
@@ -80,22 +82,19 @@ class Engine:
             DagError: the runner could not be opened.
 
         """
-        interrupted = False
         try:
             began = await self._runner.open()
             keep_what_is_there()  # such as all that is known of repositories, and who needs whom
-            self._handle([began])
+            await self._handle([began])
             while not self.scheduler.finished:
                 try:
-                    self._handle(await self._next())
+                    events = await self._next()
                 except asyncio.CancelledError:
-                    task = asyncio.current_task()
-                    if task is not None:
-                        task.uncancel()
-                    interrupted = True
-                    self._handle([StopRequested(INTERRUPTED)])
+                    self._interrupt()
+                else:
+                    await self._handle(events)
                 if self._bugs and self.scheduler.stopped is None:
-                    self._handle([StopRequested("a bug in dag")])
+                    await self._handle([StopRequested("a bug in dag")])
         finally:
             for task in self._tasks.values():
                 task.cancel()
@@ -103,7 +102,7 @@ class Engine:
             await self._runner.close()
         if self._bugs:
             raise self._bugs[0]
-        return not interrupted
+        return not self._interrupted
 
     def reached(self, moment: Moment, what: Event | Action) -> None:
         """Do nothing: this names each transition, and a test that is to die at one takes its place."""
@@ -133,7 +132,15 @@ class Engine:
         self._events.append(event)
         self._arrived.set()
 
-    def _handle(self, events: Sequence[Event]) -> None:
+    def _interrupt(self) -> None:
+        """Let the run end early because its task was cancelled, which has been heard with this."""
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        self._interrupted = True
+        self.stop(INTERRUPTED)
+
+    async def _handle(self, events: Sequence[Event]) -> None:
         if not events:
             return
         now = self.now
@@ -146,14 +153,28 @@ class Engine:
                 observer.observe(event, actions, now)
             todo += actions
         # The journal must have the events before their actions are carried out.
-        self._journal.sync()
+        await self._sync()
         for event in events:
             self.reached(Moment.WRITTEN, event)
         for action in todo:
             self._do(action)
             self.reached(Moment.BEGUN, action)
         for observer in self._observers:
-            observer.look_at_clock(now)
+            observer.look_at_clock(self.now)
+
+    async def _sync(self) -> None:
+        """Return when the journal is on the disk, and not before, also if this task is cancelled.
+
+        Disks take milliseconds. What else the build does goes on meanwhile, and all events that come
+        in that time are written at once after it.
+        """
+        written = asyncio.ensure_future(aside(self._journal.sync))
+        while not written.done():
+            try:
+                await asyncio.wait([written])
+            except asyncio.CancelledError:
+                self._interrupt()
+        written.result()
 
     def _do(self, action: Action) -> None:
         match action:
