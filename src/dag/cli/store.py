@@ -83,7 +83,8 @@ def prune(options: PruneStoreOptions) -> None:
 
     They are what is left of builds that were killed, and of records that were removed. Of builds
     that ended more than thirty days ago, except for the latest ten, what `dag status` and `dag logs`
-    tell goes, too; the log of the build that made a package stays.
+    tell goes, too; the log of the build that made a package stays. So do requests to a signer that were
+    answered more than seven days ago, or not at all in thirty.
 
     With `--gone` the store forgets the packages that no definition of the directory defines any more:
     their files go at once and the index does not list them. Nobody may build meanwhile.
@@ -102,6 +103,7 @@ def prune(options: PruneStoreOptions) -> None:
             "blobs": done.blobs,
             "bytes": done.size,
             "runs": done.runs,
+            "requests": done.requests,
             "gone": gone,
             "dry_run": options.dry_run,
         }
@@ -109,6 +111,8 @@ def prune(options: PruneStoreOptions) -> None:
         return
     would = "would be " if options.dry_run else ""
     numbers = f"{count(done.blobs, 'blob')} ({done.size:,} bytes) and {count(done.runs, 'run')}"
+    if done.requests:
+        numbers += f" and {count(done.requests, 'file')} of requests to a signer"
     show([*(f"{name} {would}forgotten" for name in gone), f"{numbers} {would}removed"])
 
 

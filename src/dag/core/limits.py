@@ -83,6 +83,8 @@ RUN_FILES = Limit("the journal and the result of a run", 64 * _MIB)
 """Unpacked; packed, they must fit into the arguments of a container."""
 SIGNING_REQUEST = Limit("a request to a signer", 32 * _MIB)
 """It has 350 bytes for each unit, and a distribution 3,400 of these."""
+ATTESTATIONS = Limit("what a signer remembers as attested", 64 * _MIB)
+"""It has 300 bytes for each version of a unit: of 3,400 units that is each of the last sixty."""
 JOURNAL_LINE = Limit("a line of a journal", 64 * _MIB)
 """The line that names what a run builds is the longest: 2 MB for 3,401 packages."""
 

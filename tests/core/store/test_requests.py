@@ -18,14 +18,15 @@ from msgspec.structs import replace
 from dag.core.decoding import Undecodable
 from dag.core.limits import SIGNING_REQUEST, TooLarge
 from dag.core.package.signature import PublicKey
+from dag.core.store.attested import Attestations, decode_attested, encode_attested
 from dag.core.store.layout import answer_name, read_request_name, request_name
 from dag.core.store.records import Record
 from dag.core.store.requests import (
-    Attestations,
     SigningRequest,
     decode_request,
     encode_request,
     facts_of,
+    fingerprint_of,
     request_unit,
 )
 from tests.core.jobs.test_listing import digest, record
@@ -60,7 +61,7 @@ def request(*records: Record, number: int = 0, seen: bool = True) -> SigningRequ
 def test_it_is_read_as_it_was_signed_by_any_key_that_is_trusted() -> None:
     made = request(record(1), record(2))
     data = encode_request(made, sign)
-    assert decode_request(data, [public(1), public()]) == made
+    assert decode_request(data, [public(1), public()]) == (made, fingerprint_of(public()))
     for keys in ([], [public(1)]):
         with pytest.raises(Undecodable, match="no engine that is trusted"):
             decode_request(data, keys)
@@ -73,7 +74,7 @@ def test_no_byte_of_it_can_be_changed(seed: int) -> None:
     place = random.Random(seed).randrange(len(data))
     data[place] ^= 1 << random.Random(seed + 1).randrange(8)
     try:
-        found = decode_request(bytes(data), [public()])
+        found, _ = decode_request(bytes(data), [public()])
     except Undecodable:
         return
     assert found == made  # what was changed says nothing, such as the last bits of base64
@@ -133,7 +134,7 @@ def test_the_newest_attestation_of_a_version_counts_in_whichever_order_they_are_
     results = [another(record(1), number) for number in range(4)]
     attested = Attestations()
     for number in order:
-        attested.add(request(results[number], number=number, seen=number != unattested))
+        attested.add(request(results[number], number=number, seen=number != unattested), "0" * 64)
     newest = 2 if unattested == 3 else 3
     assert [attested.accepts(one) for one in results] == [n == newest for n in range(4)]
     units = [request_unit(one, is_attested=False) for one in results]
@@ -163,3 +164,24 @@ def test_requests_and_answers_have_names_of_their_own() -> None:
         f"requests/{made.id}/x86_64.json\n",
     ):
         assert read_request_name(name, "x86_64") is None
+
+
+def test_a_signer_remembers_no_more_than_it_can_read_again() -> None:
+    attested, engine = Attestations(), "0" * 64
+    unit = request_unit(record(1), is_attested=True)
+    made = request(record(1))
+
+    def many(first: int, number: int) -> SigningRequest:
+        units = (replace(unit, name=f"{one:0250}") for one in range(first, first + number))
+        return replace(made, units=tuple(units))
+
+    attested.add(many(0, 70_000), engine)
+    with pytest.raises(TooLarge, match="which is the limit of what a signer remembers"):
+        attested.add(many(70_000, 10_000), engine)
+    assert len(attested.units) == 70_000
+    attested.add(many(0, 10_000), engine)  # that is nothing new
+    data = encode_attested(attested, "x86_64", "0" * 32, sign)
+    assert len(decode_attested(data, "x86_64", "0" * 32, public(), []).units) == 0
+    attested.keep({f"{one:0250}" for one in range(60_000)})
+    attested.add(many(70_000, 10_000), engine)
+    assert len(attested.units) == 70_000

@@ -46,6 +46,10 @@ class PublishAnswer(Struct, frozen=True, kw_only=True):
     """The SHA-256 of the index that is to be signed; None if it is in its place."""
     refused: dict[str, str] = {}
     """Why units could not be published, by their names; of many only some."""
+    left_out: tuple[str, ...] = ()
+    """The packages that a signer no longer has in the index; a few."""
+    left_out_count: int = 0
+    """How many there are of these."""
 
 
 _LISTING = msgspec.msgpack.Decoder(StoreListing)

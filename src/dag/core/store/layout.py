@@ -9,6 +9,7 @@ runs/ID/ARCH/result.json                    what came of it, once it has ended
 runs/ID/ARCH/logs/NAME.log                  the log of a unit, with all its attempts in that run
 requests/ID/ARCH.json                       what a signer that is apart is asked to publish
 requests/ID/ARCH.answer.json                what came of that
+attested/ARCH.json                          what requests have attested, as the signer remembers it
 runs/ID/ARCH/results/KEY.json               which result a run as Jobs goes on with, of several of a key
 ```
 """
@@ -113,10 +114,21 @@ def answer_name(identity: str, arch: str) -> str:
     return f"{REQUESTS}/{identity}/{arch}.answer.json"
 
 
+def attested_name(arch: str) -> str:
+    """Return the name of what a signer remembers that requests have attested."""
+    return f"attested/{arch}.json"
+
+
 def read_request_name(name: str, arch: str) -> str | None:
     """Return the id of a request for this architecture; None if this is the name of something else."""
     match = _REQUEST.fullmatch(name)
     return match[1] if match and match[2] == arch else None
+
+
+def answer_of(name: str) -> str | None:
+    """Return the name of the answer to the request of this name; None if this is none of a request."""
+    match = _REQUEST.fullmatch(name)
+    return answer_name(*match.groups()) if match and "." not in match[2] else None
 
 
 class RunNames(Struct, frozen=True):

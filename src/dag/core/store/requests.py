@@ -2,7 +2,8 @@
 
 Whoever can write a store can write anything there. So a request is signed with the key of the engine,
 which alone has seen what the agents of its units answered, and the signer knows the public half. A record
-counts if a request has attested it; of several that attest the same version of a unit, the newest.
+counts if a request has attested it; of several that attest the same version of a unit, the newest: see
+`dag.core.store.attested`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dag.core.decoding import Undecodable, decode
-from dag.core.limits import SIGNING_REQUEST
+from dag.core.limits import SIGNING_REQUEST, Limit
 from dag.core.package.apk import Digest, PathPart
 from dag.core.package.signature import PublicKey, Signature, verify
 from dag.core.store.layout import RecordName
@@ -27,6 +28,8 @@ _KEY = "engine.rsa.pub"
 
 RunId = Annotated[str, Meta(pattern=r"^\d{8}-\d{6}-[0-9a-f]{6}\Z")]
 Identity = Annotated[str, Meta(pattern=r"^[0-9a-zA-Z]{32}\Z")]
+Sign = Callable[[bytes], bytes]
+"""Returns the signature of what has a SHA-256."""
 
 
 class RequestedUnit(Struct, frozen=True, array_like=True):
@@ -74,6 +77,10 @@ class SigningAnswer(Struct, frozen=True, kw_only=True, tag_field="format", tag=1
     """Why others are not, by their names."""
     error: str = ""
     """Why nothing was done at all; empty if something was."""
+    left_out: tuple[str, ...] = ()
+    """The packages that the index listed before and no longer does, for lack of an attestation; a few."""
+    left_out_count: Annotated[int, Meta(ge=0)] = 0
+    """How many there are of these."""
 
 
 _REQUEST = msgspec.json.Decoder(SigningRequest)
@@ -94,34 +101,57 @@ def request_unit(record: Record, *, is_attested: bool) -> RequestedUnit:
     )
 
 
-def encode_request(request: SigningRequest, sign: Callable[[bytes], bytes]) -> bytes:
+def fingerprint_of(key: PublicKey) -> str:
+    """Return a hash by which a public key is known, in hexadecimal digits."""
+    return hashlib.sha256(f"{key.modulus:x} {key.exponent:x}".encode()).hexdigest()
+
+
+def encode_signed(domain: bytes, body: bytes, sign: Sign) -> bytes:
+    """Return a text with its signature, which is good for nothing of another `domain`."""
+    return msgspec.json.encode(_Signed(body=body, signature=sign(_digest(domain, body))))
+
+
+def decode_signed(
+    domain: bytes, data: bytes, keys: Iterable[PublicKey], limit: Limit
+) -> tuple[bytes, PublicKey]:
+    """Return the text that `encode_signed` wrote, and the one of these keys that has signed it.
+
+    Raises:
+        Undecodable: none of them has signed it, or it is something else.
+
+    """
+    signed = decode(_SIGNED, data, limit=limit.most)
+    found = [Signature(_KEY, "sha256", signed.signature)]
+    hashes = {"sha256": _digest(domain, signed.body)}
+    for key in keys:
+        if verify(found, hashes, {_KEY: key}):
+            return signed.body, key
+    raise Undecodable("no engine that is trusted has signed it")
+
+
+def encode_request(request: SigningRequest, sign: Sign) -> bytes:
     """Return a request with its signature; `sign` signs what has a SHA-256.
 
     Raises:
         TooLarge: no signer would take it.
 
     """
-    body = msgspec.json.encode(request)
-    data = msgspec.json.encode(_Signed(body=body, signature=sign(_digest(body))))
+    data = encode_signed(_DOMAIN, msgspec.json.encode(request), sign)
     SIGNING_REQUEST.check(len(data), "the request to the signer")
     return data
 
 
-def decode_request(data: bytes, keys: Iterable[PublicKey]) -> SigningRequest:
-    """Return the request that `encode_request` wrote, if one of these keys has signed it.
+def decode_request(data: bytes, keys: Iterable[PublicKey]) -> tuple[SigningRequest, str]:
+    """Return the request that `encode_request` wrote, and which of these keys has signed it.
 
-    Nothing of it is looked at before that is sure.
+    Nothing of it is looked at before that is sure. The key is told by `fingerprint_of`.
 
     Raises:
         Undecodable: nobody who is trusted has signed it, or it is something else.
 
     """
-    signed = decode(_SIGNED, data, limit=SIGNING_REQUEST.most)
-    found = [Signature(_KEY, "sha256", signed.signature)]
-    hashes = {"sha256": _digest(signed.body)}
-    if not any(verify(found, hashes, {_KEY: key}) for key in keys):
-        raise Undecodable("no engine that is trusted has signed it")
-    return decode(_REQUEST, signed.body, limit=SIGNING_REQUEST.most)
+    body, key = decode_signed(_DOMAIN, data, keys, SIGNING_REQUEST)
+    return decode(_REQUEST, body, limit=SIGNING_REQUEST.most), fingerprint_of(key)
 
 
 def encode_signing_answer(answer: SigningAnswer) -> bytes:
@@ -139,34 +169,5 @@ def decode_signing_answer(data: bytes) -> SigningAnswer:
     return decode(_ANSWER, data, limit=SIGNING_REQUEST.most)
 
 
-class Attestations:
-    """What all requests of one store have attested for one architecture."""
-
-    def __init__(self) -> None:
-        self._newest: dict[tuple[str, str], tuple[str, RequestedUnit]] = {}
-
-    def add(self, request: SigningRequest) -> None:
-        """Count a request whose signature is right."""
-        for one in request.units:
-            unit = (one.name, one.version)
-            before = self._newest.get(unit)
-            if one.is_attested and (before is None or before[0] <= request.id):
-                self._newest[unit] = (request.id, one)
-
-    def accepts(self, record: Record) -> bool:
-        """Return whether just this was attested, and no other result of its version later."""
-        found = self._newest.get((record.name, record.version))
-        return found is not None and found[1].facts == facts_of(record)
-
-    def why_not(self, unit: RequestedUnit) -> str:
-        """Return why a unit cannot be published; empty if it can, as far as requests tell."""
-        found = self._newest.get((unit.name, unit.version))
-        if found is None:
-            return "no request has attested it, so nobody knows who wrote its record"
-        if found[1].facts != unit.facts:
-            return f"the later request {found[0]} has attested another result of this version"
-        return ""
-
-
-def _digest(body: bytes) -> bytes:
-    return hashlib.sha256(_DOMAIN + body).digest()
+def _digest(domain: bytes, body: bytes) -> bytes:
+    return hashlib.sha256(domain + body).digest()

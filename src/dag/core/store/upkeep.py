@@ -1,9 +1,10 @@
-"""Which blobs and runs of a store nobody needs any more."""
+"""Which blobs, runs and requests of a store nobody needs any more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from dag.core.store.layout import answer_of
 from dag.core.store.records import Record
 
 GRACE = 7 * 86400.0
@@ -14,6 +15,25 @@ RUNS_KEPT = 10
 """So many of the latest runs stay, however old they are."""
 RUN_GRACE = 30 * 86400.0
 """Seconds for which each run stays after the last word of it was written."""
+REQUEST_GRACE = 30 * 86400.0
+"""Seconds for which a request stays that no signer answers."""
+
+
+def unneeded_requests(ages: Mapping[str, float]) -> list[str]:
+    """Return what lies where requests to signers do and nobody waits for; `ages` are seconds, by name.
+
+    What an answered request has attested, its signer remembers. What is no request goes, too.
+    """
+
+    def has_to_wait(name: str) -> bool:
+        answer = answer_of(name)
+        return answer is not None and answer not in ages
+
+    return [
+        name
+        for name, age in sorted(ages.items())
+        if age > (REQUEST_GRACE if has_to_wait(name) else GRACE)
+    ]
 
 
 def unneeded_runs(ages: Mapping[str, float]) -> list[str]:

@@ -99,6 +99,11 @@ class Listing(Struct, frozen=True):
     packages: frozenset[str] = frozenset()
     """The lines of each package that say which one it is."""
 
+    def names(self) -> set[tuple[str, str]]:
+        """Return the name and the version of each package."""
+        each = ({line[:2]: line[2:] for line in one.split("\n")} for one in self.packages)
+        return {(one.get("P:", ""), one.get("V:", "")) for one in each}
+
 
 def read_listing(archive: bytes, where: str) -> Listing:
     """Return what an index says; one that cannot be read says nothing."""

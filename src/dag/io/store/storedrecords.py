@@ -20,6 +20,8 @@ class StoredRecords:
         self._arch = arch
         self.accepts: Callable[[Record], bool] = lambda _: True
         """Tells whether a record counts, for whoever does not trust all that a store has."""
+        self.unaccepted: set[tuple[str, str]] = set()
+        """The names and versions of units of which it has refused a record."""
         self._listed: dict[str, set[str]] | None = None
         """The names of all records by the unit's name, where it would take long to list each unit's."""
 
@@ -43,6 +45,7 @@ class StoredRecords:
     def _decode(self, data: bytes) -> Record:
         record = decode_record(data)
         if not self.accepts(record):
+            self.unaccepted.add((record.name, record.version))
             raise Undecodable("nobody who is trusted has attested it")
         return record
 

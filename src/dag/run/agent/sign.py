@@ -1,19 +1,37 @@
-"""The signer that is apart: publishes and signs what requests ask for that a trusted engine has signed."""
+"""The signer that is apart: publishes and signs what requests ask for that a trusted engine has signed.
+
+What requests have attested it remembers in the store, signed with its key. So it reads each request once,
+and those that are answered need not stay.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from dag.core.arch import ARCHITECTURES, DEFAULT_ARCH, Arch
 from dag.core.decoding import Undecodable
-from dag.core.limits import PUBLIC_KEY, SIGNING_REQUEST, TooLarge
+from dag.core.limits import ATTESTATIONS, PACKAGE_INDEX, PUBLIC_KEY, SIGNING_REQUEST, TooLarge
+from dag.core.package.apkindex import FILE_NAME
 from dag.core.package.signature import PublicKey, read_public_key
-from dag.core.store.layout import REQUESTS, answer_name, read_request_name
+from dag.core.store.attested import Attestations, decode_attested, encode_attested
+from dag.core.store.layout import (
+    RECORDS,
+    REQUESTS,
+    answer_name,
+    attested_name,
+    make_run_id,
+    read_request_name,
+    request_name,
+)
 from dag.core.store.records import Record
 from dag.core.store.requests import (
-    Attestations,
     RequestedUnit,
     SigningAnswer,
     SigningRequest,
@@ -21,12 +39,13 @@ from dag.core.store.requests import (
     encode_signing_answer,
     facts_of,
 )
+from dag.core.store.upkeep import unneeded_requests
 from dag.core.visible import visible_line
 from dag.errors import DagError, InfrastructureError
 from dag.io.files import read_bytes
 from dag.io.package.keypairs import public_text
 from dag.io.package.signing import SigningKey
-from dag.io.store.index import write_index
+from dag.io.store.index import read_listing, write_index
 from dag.io.store.local import Store
 from dag.io.store.objects import Objects
 from dag.io.store.ownkey import identity_of
@@ -34,7 +53,20 @@ from dag.report.terminal import say
 from dag.report.words import count
 from dag.run.agent.places import open_agent_store
 from dag.run.agent.store import keep_public, read_named_record
+from dag.run.build.apart import left_out_words
 from dag.run.build.signing import publish_records
+from dag.run.store.upkeep import remove_requests
+
+_MOST_NAMES = 100_000
+"""So many objects are looked at where requests lie."""
+_AT_ONCE = 1000
+"""So many requests are answered in one turn."""
+_BYTES_AT_ONCE = 2 * SIGNING_REQUEST.most
+"""No further request is read in a turn once those that were read have more bytes."""
+_AHEAD = 86400.0
+"""Seconds for which the clock of who asks may be ahead."""
+_NAMED = 5
+"""So many of the packages that an index no longer lists are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +74,8 @@ class Signer:
     """Who signs, and whom that one trusts."""
 
     key: SigningKey
+    public: PublicKey
+    """Its public half."""
     engines: tuple[PublicKey, ...]
     """The public halves of the keys of engines."""
     trusts_store: bool = False
@@ -64,13 +98,20 @@ def read_signer(key: Path, public_name: str, engines: Iterable[Path], *, trust: 
         if public is None:
             raise InfrastructureError(f"{path} is no public RSA key in PEM")
         found.append(public)
-    signer = Signer(key=SigningKey(key, public_name), engines=tuple(found), trusts_store=trust)
-    signer.key.sign_digest(bytes(32))  # it can, or says why not
-    return signer
+    signing = SigningKey(key, public_name)
+    signing.sign_digest(bytes(32))  # it can, or says why not
+    public = read_public_key(public_text(key))
+    if public is None:
+        raise InfrastructureError(
+            f"{key} is no key that can sign", hint="`melange keygen` makes one"
+        )
+    return Signer(key=signing, public=public, engines=tuple(found), trusts_store=trust)
 
 
 def answer_requests(store: Store, signer: Signer) -> int:
     """Answer the requests of a store for its architecture that have no answer; return how many.
+
+    Of very many, the next turn answers the rest.
 
     Raises:
         InfrastructureError: the store cannot be read or written.
@@ -102,16 +143,25 @@ def answer_all(
             hint="`dag setup signer --engine-key FILE` names the public half of one",
         )
     first = open_agent_store(location, Arch.parse(DEFAULT_ARCH), scratch)
-    asked = {one.rpartition("/")[2] for one in first.objects.names(REQUESTS)}
+    ages = _ages_of_requests(first.objects)
+    asked = {one.rpartition("/")[2] for one in ages}
     if check:
         first.prepare()
         _keep_public(first, signer.key)
     first.close()
     each = archs or (Arch.parse(one) for one in ARCHITECTURES if f"{one}.json" in asked)
-    return sum(
-        answer_requests(open_agent_store(location, one, scratch), signer)
-        for one in (() if check else each)
+    if check:
+        return 0
+    answered = sum(
+        answer_requests(open_agent_store(location, one, scratch), signer) for one in each
     )
+    remove_requests(first.objects, unneeded_requests(ages))
+    return answered
+
+
+def _ages_of_requests(objects: Objects) -> dict[str, float]:
+    """Return the names of what lies where requests do, each with its age in seconds."""
+    return {one.name: one.age for one in islice(objects.list(REQUESTS), _MOST_NAMES)}
 
 
 class _Signing:
@@ -120,49 +170,81 @@ class _Signing:
         self._signer = signer
         self._arch = store.arch.apk
         self._attested = Attestations()
-        if not signer.trusts_store:
-            store.stored.accepts = self._attested.accepts
 
     def answer(self) -> int:
         objects, arch = self._store.objects, self._arch
-        names = {*objects.names(REQUESTS)}
-        asked = {name: one for name in sorted(names) if (one := read_request_name(name, arch))}
-        pending = [one for one in asked.values() if answer_name(one, arch) not in names]
+        names = _ages_of_requests(objects).keys()
+        asked = sorted(one for name in names if (one := read_request_name(name, arch)))
+        pending = [one for one in asked if answer_name(one, arch) not in names]
         if not pending:
             return 0
-        requests: dict[str, SigningRequest] = {}
-        for name, identity in asked.items():
+        self._remember([one for one in asked if answer_name(one, arch) in names])
+        answers: dict[str, SigningAnswer] = {}
+        requests, size = [], 0
+        for identity in pending[:_AT_ONCE]:
+            if size > _BYTES_AT_ONCE:
+                break
             try:
-                requests[identity] = self._read(objects, name, identity)
+                request, read = self._read(identity)
             except (Undecodable, TooLarge) as error:
-                if identity in pending:
-                    self._write(identity, SigningAnswer(error=str(error)))
+                answers[identity] = SigningAnswer(error=str(error))
             else:
-                self._attested.add(requests[identity])
+                requests.append(request)
+                size += read
+        if not self._signer.trusts_store:
+            self._store.stored.accepts = self._attested.accepts
         self._store.read()
-        answers = {
-            identity: self._publish(requests[identity])
-            for identity in pending
-            if identity in requests
-        }
-        if answers:
-            self._sign_index()
+        done = {one.id: self._publish(one) for one in requests}
+        left_out = self._sign_index() if done else []
+        told = tuple(visible_line(one)[:100] for one in left_out[:_NAMED])
+        for identity, answer in done.items():
+            answers[identity] = replace(answer, left_out=told, left_out_count=len(left_out))
         for identity, answer in answers.items():
             self._write(identity, answer)
-        return len(pending)
+        if (rest := len(pending) - len(answers)) > 0:
+            say(f"{count(rest, 'request')} for {arch} left for the next turn")
+        return len(answers)
 
-    def _read(self, objects: Objects, name: str, identity: str) -> SigningRequest:
-        """Return a request that is for this store and architecture, and has its own name.
+    def _remember(self, answered: Iterable[str]) -> None:
+        """Find out what earlier requests have attested.
+
+        Where it is not remembered, such as with a new key, those count that are still there.
+        """
+        objects, name = self._store.objects, attested_name(self._arch)
+        try:
+            if (found := objects.read(name, ATTESTATIONS)) is not None:
+                self._attested = decode_attested(
+                    found.data,
+                    self._arch,
+                    identity_of(self._store),
+                    self._signer.public,
+                    self._signer.engines,
+                )
+                return
+        except (Undecodable, TooLarge) as error:
+            say(
+                f"{objects.address(name)}, which has what was attested before, does not count: "
+                f"{visible_line(str(error))}. If the key that signs was changed, `dag setup signer "
+                "--engine-key FILE` trusts what the one before has remembered, whose public half FILE is"
+            )
+        for identity in sorted(answered, reverse=True)[:_AT_ONCE]:
+            with suppress(Undecodable, TooLarge):
+                self._read(identity)
+
+    def _read(self, identity: str) -> tuple[SigningRequest, int]:
+        """Count a request that is for this store and architecture, and has its own name.
+
+        Returns it, and how many bytes it has.
 
         Raises:
             Undecodable: it is another one, or none.
-            TooLarge: it is too long to be looked at.
+            TooLarge: it is too long to be looked at, or names more than a signer remembers.
 
         """
-        found = objects.read(name, SIGNING_REQUEST)
+        found = self._store.objects.read(request_name(identity, self._arch), SIGNING_REQUEST)
         if found is None:
             raise Undecodable("it is gone")
-        request = decode_request(found.data, self._signer.engines)
+        request, engine = decode_request(found.data, self._signer.engines)
         for what, wanted, said in (
             ("the name", identity, request.id),
             ("the architecture", self._arch, request.arch),
@@ -170,7 +252,17 @@ class _Signing:
         ):
             if wanted != said:
                 raise Undecodable(f"it is for {what} {visible_line(said)}, and not {wanted}")
-        return request
+        if request.id > make_run_id(time.time() + _AHEAD, "fff"):
+            raise Undecodable(
+                "it is of a time to come, so no later one could count: set the clock of the machine "
+                "that asks"
+            )
+        try:
+            self._attested.add(request, engine)
+        except TooLarge:
+            self._attested.keep({*self._store.objects.folders(f"{RECORDS}/{self._arch}")})
+            self._attested.add(request, engine)
+        return request, len(found.data)
 
     def _publish(self, request: SigningRequest) -> SigningAnswer:
         """Publish what a request names, as far as it is attested and in the store."""
@@ -201,15 +293,25 @@ class _Signing:
             raise InfrastructureError("its record says something else than the request")
         return record
 
-    def _sign_index(self) -> None:
-        key = self._signer.key
-        _keep_public(self._store, key)
+    def _sign_index(self) -> list[str]:
+        """Sign the index, and remember what was attested.
+
+        Returns what the index listed before and does no longer, because nobody has attested it.
+        """
+        store, key = self._store, self._signer.key
+        _keep_public(store, key)
+        attested = encode_attested(self._attested, self._arch, identity_of(store), key.sign_digest)
+        store.objects.write(attested_name(self._arch), attested)
+        before = store.files.read(f"{self._arch}/{FILE_NAME}", PACKAGE_INDEX)
+        listed = read_listing(before.data if before else b"", FILE_NAME).names()
 
         def sign(path: Path) -> None:
             path.write_bytes(key.sign(path.read_bytes()))
 
         # Whatever is there may be anybody's.
-        write_index(self._store, sign, say, key=key.public_name, anew=True)
+        write_index(store, sign, say, key=key.public_name, anew=True)
+        gone = (store.stored.unaccepted - store.records.keys()) & listed
+        return [f"{name} {version}" for name, version in sorted(gone)]
 
     def _write(self, identity: str, answer: SigningAnswer) -> None:
         self._store.objects.create(answer_name(identity, self._arch), encode_signing_answer(answer))
@@ -224,4 +326,7 @@ def _words(identity: str, answer: SigningAnswer) -> str:
     if answer.error:
         return f"the request {identity} is refused: {visible_line(answer.error)}"
     said = f"the request {identity}: {count(answer.published, 'unit')} published"
-    return f"{said}, {len(answer.refused):,} refused" if answer.refused else said
+    said += f", {len(answer.refused):,} refused" if answer.refused else ""
+    if answer.left_out_count:
+        said += f"; {left_out_words(answer.left_out, answer.left_out_count)}"
+    return said

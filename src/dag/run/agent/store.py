@@ -43,7 +43,7 @@ from dag.io.store.objects import read_each
 from dag.io.store.ownkey import PUBLIC, identity_of
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
-from dag.run.build.apart import ask_signer as ask
+from dag.run.build.apart import await_answer
 from dag.run.build.runs import read_results
 from dag.run.build.signing import publish_records
 
@@ -197,8 +197,13 @@ def ask_signer(
         request = (identity, unpack_words(words, SIGNING_REQUEST))
     except Undecodable as error:
         raise InfrastructureError(f"the request {identity} is damaged: {error}") from error
-    refused = ask(store.objects, store.arch.apk, request, patience=patience, say=say)
-    message.write_bytes(encode_published(PublishAnswer(), refused))
+    found = await_answer(store.objects, store.arch.apk, request, patience=patience, say=say)
+    answer = PublishAnswer(
+        left_out=tuple(visible_line(one)[:60] for one in found.left_out[:3]),
+        left_out_count=found.left_out_count,
+    )
+    refused = {name: visible_line(why) for name, why in found.refused.items()}
+    message.write_bytes(encode_published(answer, refused))
 
 
 def keep_run(store: Store, ended: EndedRun) -> None:

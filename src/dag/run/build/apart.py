@@ -11,6 +11,7 @@ from dag.core.limits import SIGNING_REQUEST
 from dag.core.store.layout import answer_name, request_name
 from dag.core.store.records import Record
 from dag.core.store.requests import (
+    SigningAnswer,
     SigningRequest,
     decode_signing_answer,
     encode_request,
@@ -25,14 +26,16 @@ from dag.io.store.objects import Objects
 from dag.io.store.ownkey import ENGINE, engine_key, identity_of
 from dag.io.store.runs import new_run_id
 from dag.io.store.seen import SeenRecords
-from dag.report.words import seconds
-from dag.run.build.signing import given_key, publish
+from dag.report.words import count, seconds
+from dag.run.build.signing import REFUSED_HINT, given_key, publish
 
 _LOOK = 1.0
 """Seconds between two looks for the answer, at first."""
 _LONGEST_LOOK = 10.0
 _WORD = 60.0
 """Seconds after which it is said again what is waited for."""
+_NAMED = 5
+"""So many of the packages that an index no longer lists are named."""
 
 
 def publish_or_ask(
@@ -93,7 +96,37 @@ def ask_signer(
 ) -> dict[str, str]:
     """Write a request into a store, and wait for its answer at most so many seconds.
 
-    Returns why some units were not published, by their names.
+    Returns why some units were not published, by their names. `say` is told what the index no longer lists.
+
+    Raises:
+        InfrastructureError: the signer refuses the request, or does not answer.
+
+    """
+    answer = await_answer(objects, arch, request, patience=patience, say=say)
+    if answer.left_out_count:
+        say(left_out_words(answer.left_out, answer.left_out_count))
+    return {name: visible_line(why) for name, why in answer.refused.items()}
+
+
+def left_out_words(names: Sequence[str], total: int) -> str:
+    """Return that a signer has left packages out of the index, of which some are named."""
+    shown = [visible_line(one)[:100] for one in names[:_NAMED]]
+    more = f" and {total - len(shown):,} more" if total > len(shown) else ""
+    return (
+        f"the index no longer lists {count(total, 'package')} that no request has attested: "
+        f"{', '.join(shown)}{more}. {REFUSED_HINT}"
+    )
+
+
+def await_answer(
+    objects: Objects,
+    arch: str,
+    request: tuple[str, bytes],
+    *,
+    patience: float,
+    say: Callable[[str], None],
+) -> SigningAnswer:
+    """Write a request into a store, and wait for its answer at most so many seconds.
 
     Raises:
         InfrastructureError: the signer refuses the request, or does not answer.
@@ -130,4 +163,4 @@ def ask_signer(
             f"the signer refuses the request {identity}: {visible_line(answer.error)}",
             hint="does it know the public half of this engine's key? `dag setup signer` says which one",
         )
-    return {name: visible_line(why) for name, why in answer.refused.items()}
+    return answer

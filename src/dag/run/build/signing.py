@@ -19,7 +19,7 @@ from dag.report.words import seconds, some
 from dag.run.build.tools import Tools
 
 _PATIENCE = RetryPolicy(longest=60.0)
-_REFUSED_HINT = (
+REFUSED_HINT = (
     "`dag build --sign apart --rebuild PKG` builds it again, so that this machine sees it proven; `dag setup "
     "signer --trust-store` trusts what the store has"
 )
@@ -84,7 +84,7 @@ def require_published(refused: Mapping[str, str], *, is_apart: bool = False) -> 
         others = some([one for one in refused if one != name])
         raise InfrastructureError(
             f"{name} could not be published: {why}" + (f"; nor could {others}" if others else ""),
-            hint=_REFUSED_HINT if is_apart else LOST_HINT,
+            hint=REFUSED_HINT if is_apart else LOST_HINT,
         )
 
 

@@ -28,6 +28,7 @@ from dag.io.kube.api import Kube
 from dag.io.package.keypairs import public_half
 from dag.io.package.signing import SigningKey
 from dag.io.store.local import Store
+from dag.run.build.apart import left_out_words
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.out import Delivery
@@ -159,6 +160,8 @@ class StoreAgent:
         )
         answer = _answer(follower.pod)
         await follower.remove()
+        if answer.left_out_count:
+            self.tell(left_out_words(answer.left_out, answer.left_out_count))
         return answer.refused
 
     async def keep_run(self, files: RunFiles, learnt: LearntNeeds) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from dag.core.store.layout import (
     BLOBS,
     PUBLISHED,
     RECORDS,
+    REQUESTS,
     RUNS,
     STATE,
     RecordName,
@@ -23,7 +24,7 @@ from dag.core.store.layout import (
 )
 from dag.core.store.publication import Publication, decode_publication
 from dag.core.store.records import Record, decode_record
-from dag.core.store.upkeep import GRACE, unneeded_blobs, unneeded_runs
+from dag.core.store.upkeep import GRACE, unneeded_blobs, unneeded_requests, unneeded_runs
 from dag.errors import UsageError
 from dag.io.files import sha256_of
 from dag.io.package.prover import PackageReader
@@ -55,12 +56,14 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """The blobs and runs that were removed, or would be."""
+    """The blobs, runs and requests that were removed, or would be."""
 
     blobs: int
     size: int
     """The bytes of the blobs."""
     runs: int
+    requests: int
+    """Those to a signer, and their answers."""
 
 
 def verify_store(place: StorePlace, *, repair: bool = False) -> Verification:
@@ -81,7 +84,8 @@ def prune_store(place: StorePlace, *, dry_run: bool = False) -> Pruning:
     """Remove the blobs that no record names and that nobody has written or renewed for seven days.
 
     What is left of runs that ended thirty days ago goes, too, but for the ten latest ones and for the
-    logs that records name.
+    logs that records name. So do requests to a signer that nobody waits for: answered ones that are older
+    than seven days, and others that are older than thirty.
 
     Raises:
         UsageError: there is no store, or a record cannot be read, so that nobody knows what it names.
@@ -97,9 +101,20 @@ def prune_store(place: StorePlace, *, dry_run: bool = False) -> Pruning:
         if dry_run or objects.delete_older(blob_name(digest), GRACE):
             removed, size = removed + 1, size + blobs[digest].size
     runs = _prune_runs(objects, {record.log for record in records}, dry_run=dry_run)
+    requests = unneeded_requests({one.name: one.age for one in objects.list(REQUESTS)})
+    if not dry_run:
+        remove_requests(objects, requests)
     if not dry_run and place.bucket is None:
         _remove_dead_links(place.root / "logs")
-    return Pruning(removed, size, runs)
+    return Pruning(removed, size, runs, len(requests))
+
+
+def remove_requests(objects: Objects, names: Iterable[str]) -> None:
+    """Delete requests and answers."""
+    for name in names:
+        objects.delete(name)
+        if isinstance(objects, DirectoryObjects):
+            objects.remove_empty(name.rpartition("/")[0])
 
 
 def _prune_runs(objects: Objects, needed: Collection[str], *, dry_run: bool) -> int:
