@@ -30,6 +30,7 @@ from dag.core.build.journal import (
     encode_head,
     make_head,
     replay_run,
+    results_of,
 )
 from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
@@ -179,3 +180,14 @@ def test_no_journal_is_begun_where_there_is_one(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         Journal(tmp_path / "journal")
     assert (tmp_path / "journal").read_bytes() == old
+
+
+def test_of_earlier_results_only_those_count_that_belong_to_the_run() -> None:
+    whole = msgspec.structs.replace(
+        head(), results={name: name * 64 for name in "abcd"}, found=("c",)
+    )
+    journal = [encode_head(whole), encode_event(1, Proven("a", 1, result="1" * 64))]
+    expected = {"a": "1" * 64, "b": "b" * 64, "c": "c" * 64}
+    assert results_of(journal, of_plan=True) == expected
+    # Who goes on after this run was killed goes on with all of them.
+    assert results_of(journal) == {**expected, "d": "d" * 64}

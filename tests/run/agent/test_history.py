@@ -146,3 +146,15 @@ def test_a_log_that_is_too_large_is_told_as_such(
     list_runs(str(place), [], place / "scratch", RunQuery(unit="a"))
     listing = decode_listing(capfd.readouterr().out.splitlines())
     assert b"64" in listing.objects[f"runs/{SECOND}/x86_64/logs/a.log"]
+
+
+def test_the_architectures_of_a_run_without_journal_are_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / ".dag/runs" / SECOND / "aarch64/logs").mkdir(parents=True)
+    for query, is_told in ((RunQuery(run=SECOND), True), (RunQuery(run=FIRST), False)):
+        list_runs(str(place), [], place / "scratch", query)
+        notes = decode_listing(capsys.readouterr().out.splitlines()).notes
+        assert [f"the run {SECOND} keeps no journal for aarch64" in one for one in notes] == (
+            [True] if is_told else []
+        )

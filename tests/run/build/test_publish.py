@@ -141,6 +141,27 @@ def test_a_run_is_published_without_its_directory(make: Make, tmp_path: Path) ->
     assert "packages are named besides" in said
 
 
+def test_of_a_run_that_others_went_on_with_nothing_comes_of_definitions_that_are_gone(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(lib=definition("lib"), old=definition("old"))
+    code, out, _ = run(place, "--json", "--publish=false")
+    assert code == 0
+    (place / f"packages/.dag/runs/{json.loads(out)['run']}/x86_64/result.json").unlink()
+    # As after a kill: the next one goes on with it, of other definitions.
+    (place / "old.yaml").unlink()
+    make(lib=definition("lib"), app=definition("app"))
+    code, out, _ = run(place, "--json", "--publish=false")
+    assert code == 0
+    store, elsewhere = place / "packages", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    words = (f"--store={store}", f"--signing-key={new_key(tmp_path)}")
+    expected = {"published": ["app", "lib"], "already": [], "lacking": [], "refused": []}
+    found = published(elsewhere, f"--run={json.loads(out)['run']}", *words)
+    assert found == {"x86_64": expected}
+    assert index(store) == ["app-1-r0.apk", "lib-1-r0.apk"]
+
+
 def runs_of(store: Path) -> list[str]:
     return [one.name for one in (store / ".dag/runs").iterdir()]
 

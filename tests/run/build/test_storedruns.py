@@ -62,6 +62,22 @@ def test_a_run_is_found_with_all_its_architectures(place: StorePlace) -> None:
     assert found(StoredRuns(place, (X86, ARM)), SECOND) == (SECOND, ["aarch64", "x86_64"])
 
 
+def test_it_is_told_for_which_architectures_a_run_has_no_journal(place: StorePlace) -> None:
+    assert StoredRuns(place).find(SECOND).lack == ""
+    assert StoredRuns(place, (X86,)).find(SECOND).lack == ""
+    (place.root / ".dag/runs" / SECOND / "x86_64/journal.jsonl").unlink()
+    (place.root / ".dag/runs" / SECOND / "evil \x1b[31m").mkdir()  # no architecture
+    lack = StoredRuns(place).find(SECOND).lack
+    assert lack.startswith(
+        f"the run {SECOND} keeps no journal for x86_64, so nothing of it is told"
+    )
+    assert found(StoredRuns(place), SECOND) == (SECOND, ["aarch64"])
+    assert StoredRuns(place, (ARM,)).find(SECOND).lack == ""
+    # Who asks for one by its name hears of that, too.
+    asked = StoredRuns(place, (ARM, Arch.parse("riscv64"))).find(THIRD)
+    assert "keeps no journal for riscv64" in asked.lack
+
+
 def test_a_run_that_is_not_there_is_named(place: StorePlace, tmp_path: Path) -> None:
     with pytest.raises(NoSuchRun, match="here: 3 runs begin with 2026"):
         StoredRuns(place).find("2026")

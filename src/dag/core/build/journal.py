@@ -40,7 +40,10 @@ class JournalHead(PlanSummary, frozen=True, kw_only=True, tag_field="format", ta
     limits: RunLimits
     units: tuple[Unit, ...]
     results: dict[str, str] = msgspec.field(default_factory=dict)
-    """The results that the run before, which was killed, went on with, by unit."""
+    """The results that the runs before, which were killed, went on with, by unit; also of definitions that
+    are gone."""
+    found: tuple[str, ...] = ()
+    """The units that are finished with these results, and belong to this run without being built in it."""
 
 
 class _Stamp(Struct):
@@ -71,6 +74,7 @@ def make_head(
     pid: int,
     run: str = "",
     results: Mapping[str, str] = MappingProxyType({}),
+    found: Iterable[str] = (),
 ) -> JournalHead:
     """Return the head of a run: its plan, the units and limits of its scheduler, and its process."""
     return JournalHead(
@@ -81,6 +85,7 @@ def make_head(
         limits=scheduler.limits,
         units=tuple(progress.unit for progress in scheduler.units.values()),
         results=dict(results),
+        found=tuple(found),
     )
 
 
@@ -106,13 +111,18 @@ def decode_event(line: bytes) -> tuple[float, Event]:
     )
 
 
-def results_of(lines: Iterable[bytes]) -> dict[str, str]:
-    """Return the results that a run has gone on with, by unit; what cannot be read tells of none."""
+def results_of(lines: Iterable[bytes], *, of_plan: bool = False) -> dict[str, str]:
+    """Return the results that a run has gone on with, by unit; what cannot be read tells of none.
+
+    With `of_plan` it is only those of units that belong to the run.
+    """
     results: dict[str, str] = {}
     for number, line in enumerate(lines):
         with suppress(Undecodable):
             if number == 0:
-                results |= decode(_HEAD, line, limit=JOURNAL_LINE.most).results
+                head = decode(_HEAD, line, limit=JOURNAL_LINE.most)
+                mine = {*head.found, *head.packages} if of_plan else head.results
+                results |= {key: one for key, one in head.results.items() if key in mine}
                 continue
             match decode_event(line)[1]:
                 case Proven(key=key, result=result) | Unchanged(key=key, result=result) if result:

@@ -39,6 +39,8 @@ def list_runs(location: str, archs: Sequence[Arch], scratch: Path, query: RunQue
     state = runs.place.state
     told = _Told(state, notes=[*_logs_to_come(runs, query)])
     chosen = list(_chosen(runs, query))
+    if query.run and not query.every:
+        told.notes += [one.lack for one in chosen if one.lack]
     for number, found in enumerate(chosen):
         for store in found.stores:
             told.add_run(store.runs.of(found.id), query.unit)

@@ -64,6 +64,8 @@ def publish_run_here(
     """
     given_key(options.key_file, for_melange=True)
     found, each = runs.find(words), []
+    if found.lack:
+        say(found.lack)
     for one in found.stores:
         store = _opened(runs.place, one.arch, options, say, dry_run=dry_run)
         try:
@@ -90,7 +92,7 @@ def proven_by(runs: Store, run: str, store: Store) -> ProvenUnits:
     results: dict[str, str] = {}
     kept = runs.runs.of(status.id)
     with suppress(OSError), kept.brought(kept.journal, kept.names.journal) as path:
-        results = lines.results_of(read_journal(path))
+        results = lines.results_of(read_journal(path), of_plan=True)
     return proven_in(status.result, results, store.records_of)
 
 

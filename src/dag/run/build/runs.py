@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -59,10 +59,21 @@ def begin_journal(
     about: PlanSummary,
     scheduler: Scheduler,
     results: Mapping[str, str] = MappingProxyType({}),
+    found: Iterable[str] = (),
 ) -> Iterator[Journal]:
-    """Begin the journal of a run of this process; `results` are those that `read_results` returned."""
+    """Begin the journal of a run of this process.
+
+    `results` are those that `read_results` returned, and `found` the units of these that belong to the
+    run without being built in it.
+    """
     head = lines.make_head(
-        about, scheduler, began=time.time(), pid=os.getpid(), run=run.known.run, results=results
+        about,
+        scheduler,
+        began=time.time(),
+        pid=os.getpid(),
+        run=run.known.run,
+        results=results,
+        found=found,
     )
     with Journal(run.journal) as journal:
         journal.append(lines.encode_head(head))

@@ -292,7 +292,7 @@ class Build:
 
         """
         scheduler, group = self.scheduler(), group or BuildGroup()
-        with begin_journal(run, self.about, scheduler, self.store.chosen) as journal:
+        with begin_journal(run, self.about, scheduler, *self._gone_on_with()) as journal:
             progress = BuildProgress(
                 scheduler,
                 self.about,
@@ -336,12 +336,17 @@ class Build:
     def end_without_units(self, run_id: str = "") -> Result:
         """Return the result of a plan that has nothing to build; it is a run like others."""
         run, scheduler = self.store.runs.begin(run_id), self.scheduler()
-        with begin_journal(run, self.about, scheduler, self.store.chosen) as journal:
+        with begin_journal(run, self.about, scheduler, *self._gone_on_with()) as journal:
             journal.append(lines.encode_event(0.0, Began()))
             scheduler.handle(Began(), 0.0)
         for page in self._page(run, scheduler):
             page.close(0.0)
         return keep_result(run, make_result(self.about, scheduler, 0.0, run.id))
+
+    def _gone_on_with(self) -> tuple[Mapping[str, str], list[str]]:
+        """Return the results of runs that were killed, and what is finished with these of this plan."""
+        chosen = self.store.chosen
+        return chosen, [r.name for r in self.unpublished() if chosen.get(r.name) == r.result]
 
     def unpublished(self) -> list[Record]:
         """Return the records of what the plan has in the store, or took from another one.

@@ -22,6 +22,19 @@ class FoundRun:
     """Its id; empty for the only run that earlier versions kept."""
     stores: tuple[Store, ...]
     """One at least, in the order of their architectures' names."""
+    without: tuple[str, ...] = ()
+    """The architectures for which it keeps no journal, although it was for them or they were asked for."""
+
+    @property
+    def lack(self) -> str:
+        """Return words about the architectures of which nothing can be told; empty if there are none."""
+        if not self.without:
+            return ""
+        return (
+            f"the run {self.id} keeps no journal for {' and '.join(self.without)}, so nothing of it is told "
+            "or published there: it was not for that, has not ended for it, or its journal could not be "
+            "kept. `dag publish` in the directory of the definitions publishes what is finished of them"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +123,10 @@ class StoredRuns:
                 there = set(state.folders(f"{RUNS}/{name}"))
                 stores = (self.store(arch) for arch in self._asked() if arch.apk in there)
                 found = tuple(one for one in stores if _has_journal(one, name))
+                wanted = there if self.archs is None else {one.apk for one in self.archs}
                 if found:
-                    yield FoundRun(name, found)
+                    without = wanted - {one.arch.apk for one in found}
+                    yield FoundRun(name, found, tuple(sorted(without.intersection(ARCHITECTURES))))
 
     def _asked(self) -> Iterable[Arch]:
         return sorted(self.archs or map(Arch.parse, ARCHITECTURES), key=str)
