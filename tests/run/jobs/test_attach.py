@@ -12,9 +12,9 @@ import pytest
 from dag.core.jobs.driver import driver_job
 from dag.core.jobs.handover import DriverEnd, encode_end
 from dag.core.jobs.options import AttachOptions
-from dag.errors import UsageError
+from dag.errors import InfrastructureError, UsageError
 from dag.run.jobs.attach import Attachment, end_of, error_of
-from tests.run.jobs.conftest import JOBS, PODS, answer, listed
+from tests.run.jobs.conftest import EVENTS, JOBS, PODS, answer, listed
 from tests.support.faults import Answer, Incoming, Origin
 from tests.support.kubeconfigs import kubeconfig
 from tests.support.orders import SETTINGS
@@ -169,3 +169,89 @@ def test_the_error_of_a_driver_has_its_exit_code(code: int) -> None:
     )
     assert (error.exit_code, error.message) == (code, "the run has ended: it is so")
     assert error.hint == "change it"
+
+
+def unscheduled(why: str) -> Json:
+    """Return the Pod of a driver that no node takes."""
+    made = pod(1, 0, "")
+    told = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+    made["metadata"]["namespace"] = "n"
+    return {**made, "status": {"phase": "Pending", "conditions": [told]}}
+
+
+def test_it_is_told_why_a_driver_does_not_run(
+    attachment: Attachment, origin: Origin, shown: list[str]
+) -> None:
+    end = pod(1, 0, encode_end(DriverEnd(exit_code=0)))
+    suspended = driver(NEW)
+    suspended["spec"]["suspend"] = True
+    suspended["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "builds"
+    refused = {
+        "metadata": {"name": "e", "uid": "e", "resourceVersion": "1"},
+        "reason": "FailedCreate",
+        "message": "exceeded quota: pods=0",
+    }
+    jobs = iter([suspended, suspended, driver(NEW), driver(NEW), driver(NEW, **DONE)])
+    pods = iter([[], [], [], [end], [end]])
+    looks = iter([*[unscheduled("0/2 nodes are available")] * 3, unscheduled("1 more"), end, end])
+    for one in (EVENTS, f"/api/v1/namespaces/{SETTINGS.namespace}/events"):
+        origin.handle(one, lambda _: listed("Event", [refused]))
+    origin.handle(PODS, lambda _: listed("Pod", next(pods)))
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(200, next(jobs)))
+    origin.handle(f"{PODS}/p1", lambda _: answer(200, next(looks, end)))
+    origin.handle(f"{PODS}/p1/log", lambda _: log("dag: building zlib"))
+    followed = attachment.follow(driver(NEW))
+    beginning, ending = (
+        f"the driver of run {NEW} does not run yet: ",
+        f"; `dag cancel {NEW}` ends the wait",
+    )
+    assert shown == [
+        f"{beginning}its Job waits in queue builds{ending}",
+        f"{beginning}its Job cannot make its pod: exceeded quota: pods=0{ending}",
+        f"{beginning}not scheduled: 0/2 nodes are available{ending}",
+        f"{beginning}not scheduled: 1 more{ending}",
+        "dag: building zlib",
+    ]
+    assert followed.end == DriverEnd(exit_code=0)
+
+
+@pytest.mark.parametrize("has_pod", [True, False])
+def test_a_driver_that_never_begins_does_not_stay(
+    attachment: Attachment, origin: Origin, monkeypatch: pytest.MonkeyPatch, *, has_pod: bool
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.attach._BEGIN", 0.1)
+    waits, deleted = unscheduled("0/2 nodes are available"), list[str]()
+
+    def job(request: Incoming) -> Answer:
+        if request.method == "DELETE":
+            deleted.append(request.target)
+        return answer(200, driver(NEW))
+
+    origin.handle(EVENTS, lambda _: listed("Event", []))
+    origin.handle(PODS, lambda _: listed("Pod", [waits] if has_pod else []))
+    origin.handle(f"{PODS}/p1", partial(found, waits))
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", job)
+    why = "not scheduled: 0/2 nodes are available" if has_pod else "nobody says why"
+    with pytest.raises(InfrastructureError, match=f"did not begin in 0.1s, and is deleted: {why}"):
+        attachment.follow(driver(NEW))
+    assert len(deleted) == 1
+
+
+def test_the_wait_for_a_successor_ends_by_itself_alone(
+    attachment: Attachment, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.attach._BEGIN", 0.0)
+    first, second = pod(1, 3, "the store is gone"), pod(2, 0, encode_end(DriverEnd(exit_code=0)))
+    waits = {**second, "status": unscheduled("0/2 nodes")["status"]}
+    waits["metadata"] = {**second["metadata"], "namespace": "n"}
+    looks = iter([waits, waits, waits])
+    jobs = iter([driver(NEW)] * 2)
+    origin.handle(EVENTS, lambda _: listed("Event", []))
+    origin.handle(PODS, lambda _: listed("Pod", [first, second]))
+    done = driver(NEW, **DONE)
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(200, next(jobs, done)))
+    origin.handle(f"{PODS}/p1", partial(found, first))
+    origin.handle(f"{PODS}/p2", lambda _: answer(200, next(looks, second)))
+    for one in ("p1", "p2"):
+        origin.handle(f"{PODS}/{one}/log", lambda _: log("dag: building zlib"))
+    assert attachment.follow(driver(NEW)).end == DriverEnd(exit_code=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,15 +11,19 @@ from dataclasses import dataclass
 from dag.core.decoding import Undecodable
 from dag.core.jobs.driver import DRIVER, has_job_ended, is_driver
 from dag.core.jobs.handover import DriverEnd, decode_end
+from dag.core.jobs.manifest import QUEUE_LABEL
 from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import AttachOptions
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import RUN_LABEL
-from dag.core.pod.status import containers, termination
+from dag.core.pod.status import containers, has_ended, has_started, termination
+from dag.core.pod.waiting import why_waiting
 from dag.errors import BuildError, DagError, InfrastructureError, Interrupted, UsageError
 from dag.io.kube.api import ApiError, Kube
+from dag.report.words import seconds
 from dag.run.build.signing import given_key
 from dag.run.jobs.livelogs import LogReading
+from dag.run.jobs.news import events_about
 from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
 from dag.run.signals import run_interruptibly
 
@@ -26,6 +31,8 @@ _LOOK = 1.0
 """Seconds between two looks whether a Job has ended, or has another Pod."""
 _PATIENCE = 600.0
 """Seconds for which an API server that does not answer is waited for."""
+_BEGIN = 3600.0
+"""Seconds for which a driver is waited for that has not begun, as long as who detaches a build waits."""
 
 
 @dataclass(slots=True)
@@ -64,10 +71,11 @@ class Attachment:
         return run_interruptibly(self._find(words))
 
     def follow(self, job: KubeView) -> FollowedRun:
-        """Tell what a driver says until its run has ended.
+        """Tell what a driver says until its run has ended, and why none runs as long as that is so.
 
         Raises:
             Interrupted: somebody asked to stop; the run goes on.
+            InfrastructureError: the driver does not begin for an hour; its Job is deleted.
             ApiError: the API server cannot be reached, or refuses.
 
         """
@@ -96,29 +104,23 @@ class Attachment:
         name = str(job["metadata"]["name"])
         seen: set[str] = set()
         async with opened_cluster(self._options) as kube:
+            waiting = _DriverWait(kube, run, f"{self._key.jobs_path}/{name}", self._show)
             while True:
                 # Asked first, so that a Pod that came just before the end is seen.
-                has_ended = await self._has_ended(kube, name)
+                now = await waiting.job()
                 pods = await kube.items(
                     self._key.pods_path, patience=_PATIENCE, labelSelector=f"{JOB_LABEL}={name}"
                 )
                 new = [one for one in pods if str(one["metadata"]["uid"]) not in seen]
                 for pod in sorted(new, key=lambda one: str(one["metadata"]["creationTimestamp"])):
                     seen.add(str(pod["metadata"]["uid"]))
+                    await waiting.until_begun(f"{self._key.pods_path}/{pod['metadata']['name']}")
                     await self._follow_pod(kube, pod, found)
-                if has_ended and not new:
+                if (now is None or has_job_ended(now)) and not new:
                     return found
+                if now is not None and not pods:
+                    await waiting.tell_without_pod(now)
                 await asyncio.sleep(_LOOK)
-
-    async def _has_ended(self, kube: Kube, name: str) -> bool:
-        try:
-            return has_job_ended(
-                await kube.get(f"{self._key.jobs_path}/{name}", patience=_PATIENCE)
-            )
-        except ApiError as error:
-            if error.status == 404:
-                return True
-            raise
 
     async def _follow_pod(self, kube: Kube, pod: KubeView, found: FollowedRun) -> None:
         path = f"{self._key.pods_path}/{pod['metadata']['name']}"
@@ -131,6 +133,77 @@ class Attachment:
             last = await kube.get(path, patience=_PATIENCE)
             if (ended := termination(containers(last).get(DRIVER, {}))) is not None:
                 found.end = end_of(ended)
+
+
+class _DriverWait:
+    """The wait for a driver of a run that does not run: it is told why, and ends after an hour."""
+
+    def __init__(self, kube: Kube, run: str, job: str, show: Callable[[str], None]) -> None:
+        """Take the path of the driver's Job; `show` is told why it waits."""
+        self._kube = kube
+        self._run = run
+        self._job = job
+        self._show = show
+        self._said = ""
+        self._has_begun = False
+        self._began = time.monotonic()
+
+    async def job(self) -> KubeObject | None:
+        """Return the Job; None if it is gone."""
+        return await self._find(self._job)
+
+    async def until_begun(self, path: str) -> None:
+        """Wait until a Pod of the driver has begun, or never will."""
+        while (pod := await self._find(path)) is not None:
+            phase = (pod.get("status") or {}).get("phase")
+            driver = containers(pod).get(DRIVER, {})
+            if has_started(driver) or has_ended(driver) or phase in ("Succeeded", "Failed"):
+                self._has_begun = True
+                return
+            why = why_waiting(pod, await events_about(self._kube, pod))
+            await self._tell(why.message if why is not None else "")
+            await asyncio.sleep(_LOOK)
+
+    async def tell_without_pod(self, job: KubeView) -> None:
+        """Tell why a Job has no Pod, as far as anybody says."""
+        if job["spec"].get("suspend"):
+            self._began = time.monotonic()  # its turn may come at any time
+            queue = job["metadata"]["labels"].get(QUEUE_LABEL, "")
+            await self._tell(f"its Job waits in queue {queue}" if queue else "its Job is suspended")
+            return
+        refused = [
+            one.get("message", "")
+            for one in await events_about(self._kube, job)
+            if one.get("reason") == "FailedCreate"
+        ]
+        await self._tell(f"its Job cannot make its pod: {refused[-1]}" if refused else "")
+
+    async def _tell(self, why: str) -> None:
+        if why and why != self._said:
+            self._said = why
+            self._show(
+                f"the driver of run {self._run} does not run yet: {why}; "
+                f"`dag cancel {self._run}` ends the wait"
+            )
+        if self._has_begun or time.monotonic() - self._began < _BEGIN:
+            return
+        job = await self.job()
+        if job is not None:
+            uid = str(job["metadata"]["uid"])
+            await self._kube.delete(self._job, uid=uid, dependents=True, patience=_PATIENCE)
+        raise InfrastructureError(
+            f"the driver of run {self._run} did not begin in {seconds(_BEGIN)}, and is deleted: "
+            f"{self._said or 'nobody says why'}",
+            hint="remove the cause, and run `dag build --detach` again",
+        )
+
+    async def _find(self, path: str) -> KubeObject | None:
+        try:
+            return await self._kube.get(path, patience=_PATIENCE)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
 
 
 def run_goes_on(run: str) -> Interrupted:

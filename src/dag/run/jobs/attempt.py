@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,11 +32,10 @@ from dag.core.pod.events import (
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.states import WatchRules, WatchState, WatchTrigger
 from dag.core.pod.status import containers, has_ended
-from dag.core.pod.waiting import event_time
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.jobs.logs import read_lines
-from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews
+from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews, events_about
 from dag.run.pod.driver import Outward, WatchDriver
 
 _PATIENCE = 600.0
@@ -221,7 +220,7 @@ class JobFollower:
         queue = self._manifest["metadata"]["labels"].get(QUEUE_LABEL)
         if queue and not self.watch.pod:
             self._why = f"the Job waits in queue {queue}"
-        for event in await self._events(about) if about else ():
+        for event in await events_about(self._kube, about) if about else ():
             if self.watch.pod:
                 self._driver.tell(PodEventSeen(event))
             elif event.get("reason") == "FailedCreate":
@@ -243,16 +242,6 @@ class JobFollower:
             self._given_up = self._why or f"the Job has no pod after {_WITHOUT_POD:g} s"
             await self._delete_job(_PATIENCE)
             self._end_without_pod(self._given_up)
-
-    async def _events(self, about: KubeView) -> Sequence[KubeObject]:
-        """Return the Events about an object, oldest first; none if they may not be read."""
-        path = f"/api/v1/namespaces/{about['metadata']['namespace']}/events"
-        chosen = f"involvedObject.uid={about['metadata']['uid']}"
-        try:
-            found = await self._kube.items(path, fieldSelector=chosen)
-        except ApiError:
-            return ()
-        return sorted(found, key=event_time)
 
     async def _delete(self, patience: float) -> None:
         self._driver.tell(DeletionAccepted(await self._delete_job(patience)))
