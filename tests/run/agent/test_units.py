@@ -224,6 +224,22 @@ def test_all_attempts_of_a_run_answer_with_the_result_of_the_first(places: UnitP
     assert attempt(places, another).result == other
 
 
+def test_what_is_attested_is_what_the_attempt_has_built_whatever_somebody_else_put_there(
+    places: UnitPlaces,
+) -> None:
+    told = msgspec.structs.replace(order(given=0, served=0), reuse=False)
+    # Whoever can write the store leaves a record there, and says that the run goes on with it.
+    planted = attempt(places, told, b"evil")
+    mine = msgspec.structs.replace(told, attempt=2, reuse=True, witnessed=True)
+    found = attempt(places, mine, b"good")
+    assert found.built
+    assert found.result != planted.result
+    # Who goes on with the run goes on with what is attested.
+    assert Store(Path(places.store), told.platform).runs.of(told.run).fixed_results() == {
+        "Catch2": found.result
+    }
+
+
 @pytest.mark.parametrize("damage", ["record", "fixed"])
 def test_a_result_that_is_gone_is_not_gone_on_with(places: UnitPlaces, damage: str) -> None:
     told = msgspec.structs.replace(order(given=0, served=0), reuse=False)

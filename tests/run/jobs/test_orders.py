@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources, Start
 from dag.core.build.states import RunLimits
 from dag.core.jobs.options import UnitBuildOptions
+from dag.core.jobs.order import UnitOrder
 from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
 from dag.run.build.builder import Builder
@@ -35,7 +37,7 @@ def build(tmp_path: Path) -> Build:
     return plan_in(store, options, lambda _: None, Builder(RunLimits(jobs=1), "image", "store"))
 
 
-def results_told(build: Build) -> tuple[str, ...]:
+def order_of(build: Build) -> UnitOrder:
     units = UnitResolver.of(build)
     server = PackageServer(
         repositories=build.repositories, named={}, arch=ARCH, melange="melange",
@@ -43,7 +45,11 @@ def results_told(build: Build) -> tuple[str, ...]:
     )  # fmt: skip
     orders = make_orders(build, units, server, "run", confined=True)
     start = Start("a", 1, ComputeResources(1000, 1 << 30))
-    return orders.of(units.resolve("a"), start).results
+    return orders.of(units.resolve("a"), start)
+
+
+def results_told(build: Build) -> tuple[str, ...]:
+    return order_of(build).results
 
 
 def test_an_agent_is_told_which_result_the_run_has_fixed_and_then_which_is_published(
@@ -57,4 +63,11 @@ def test_an_agent_is_told_which_result_the_run_has_fixed_and_then_which_is_publi
     assert results_told(build) == (record.result,)
     build.store.chosen = {"a": "f" * 64, "b": "e" * 64}
     assert results_told(build) == ("f" * 64, record.result)
+    build.store.close()
+
+
+def test_an_agent_is_told_whether_somebody_attests_what_comes_out(build: Build) -> None:
+    assert not order_of(build).witnessed
+    build.options = replace(build.options, sign="apart")
+    assert order_of(build).witnessed
     build.store.close()

@@ -83,6 +83,9 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
     """Whether a record of just what goes into the unit makes its build unnecessary."""
     results: tuple[str, ...] = ()
     """Which of several such records does, by their results, the best one first: see `choose_result`."""
+    witnessed: bool = False
+    """Whether only what this attempt itself builds counts: whoever drives attests that, and anybody may have
+    written what the store has."""
 
     def __post_init__(self) -> None:
         """Refuse what no client would order, also where it is read.

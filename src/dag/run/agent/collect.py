@@ -113,7 +113,10 @@ def _keep(what: _Collection, used: Usage | None) -> tuple[AgentAnswer, list[str]
         record, results = _promote(what)
     except BrokenPackage as error:
         return UnprovenAnswer(str(error), used=used), []
-    record = _fix(what.store, what.order.run, record)
+    if what.order.witnessed:
+        what.store.runs.of(what.order.run).fix_result(record, anew=True)
+    else:
+        record = _fix(what.store, what.order.run, record)
     return answer_for(record, results=results, built=True, used=used)
 
 

@@ -122,7 +122,7 @@ def _prepare(order: UnitOrder, words: str, places: UnitPlaces, bundle: Path) -> 
     name = order.package.name
     workspace = places.place / "workspace"
     workspace.mkdir()
-    if order.reuse and not order.open:
+    if order.reuse and not order.witnessed and not order.open:
         known = choose_result(store.records_of(name, order.key), order.results)
         if known is not None:
             say(f"the store has {name} {known.version} of just these inputs: nothing is built")

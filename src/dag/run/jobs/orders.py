@@ -88,6 +88,7 @@ class Orders:
             confined=not build.options.trust_steps,
             reuse=package.name not in self.units.forced,
             results=build.store.preferred_results(package.name, package.full_version),
+            witnessed=build.options.is_apart,
         )
 
     def _arguments(self, epoch: int) -> list[str]:

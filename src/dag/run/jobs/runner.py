@@ -138,7 +138,9 @@ class JobRunner:
             record = await self._record(pod, answer)
             if not answer.built:
                 return self._reuse(start, record)
-            self._remember(record)  # as long as its Job is there, which tells it to whoever goes on
+            # As long as its Job is there, which tells it to whoever goes on. It is what the agent itself
+            # has built: see `UnitOrder.witnessed`.
+            self._remember(record)
             self._collected[key, attempt] = _Collected(record, answer.results)
             return Succeeded(key, attempt, used=answer.used)
         lines = await self._tail(pod)
