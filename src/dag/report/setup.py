@@ -11,8 +11,10 @@ from dag.core.kube.objects import KubeObject
 from dag.core.setup.forbidding import FORBIDDEN, NOT_APART
 from dag.core.setup.steps import (
     ABSENT_WORDS,
+    FOREIGN_TRUST,
     GUEST,
     MANAGER,
+    OTHERS_TRUSTED,
     OWNER,
     OWNER_LABEL,
     TOLERATED,
@@ -21,6 +23,7 @@ from dag.core.setup.steps import (
     Extend,
     Forbid,
     KeepFiles,
+    KeepTrust,
     LineCheck,
     ProveByPod,
     Publish,
@@ -205,13 +208,8 @@ def _do(step: SetupStep) -> str:
             return asked + _command(step.argv, step.stdin)
         case Connect():
             return _command(step.argv)
-        case Ensure():
-            thing = _thing(step.manifest)
-            otherwise = f"else\n  echo {shlex.quote(step.unless_foreign)} >&2\n  exit 1\n"
-            return (
-                f"if ours_to_make {thing}; then\n{_apply(step.manifest, MANAGER)}\n"
-                f"{otherwise if step.unless_foreign else ''}fi"
-            )
+        case Ensure() | KeepTrust() | KeepFiles():
+            return _make(step)
         case Extend():
             return _apply(step.manifest, GUEST)
         case Tolerate():
@@ -232,6 +230,21 @@ def _do(step: SetupStep) -> str:
                     f"remove {pod}",
                 )
             )
+        case Forbid():
+            return _forbid(step)
+
+
+def _make(step: Ensure | KeepTrust | KeepFiles) -> str:
+    match step:
+        case Ensure():
+            thing = _thing(step.manifest)
+            otherwise = f"else\n  echo {shlex.quote(step.unless_foreign)} >&2\n  exit 1\n"
+            return (
+                f"if ours_to_make {thing}; then\n{_apply(step.manifest, MANAGER)}\n"
+                f"{otherwise if step.unless_foreign else ''}fi"
+            )
+        case KeepTrust():
+            return _keep_trust(step)
         case KeepFiles():
             thing = _thing(step.manifest)
             files = [f"--from-file={key}={path}" for key, path in step.files.items()]
@@ -241,8 +254,6 @@ def _do(step: SetupStep) -> str:
             label = f"kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml"
             apply = f"kubectl apply --server-side --field-manager={MANAGER} -f -"
             return f"if ours_to_make {thing}; then\n  {made} |\n    {label} |\n    {apply}\nfi"
-        case Forbid():
-            return _forbid(step)
 
 
 def _forbid(step: Forbid) -> str:
@@ -260,6 +271,34 @@ def _forbid(step: Forbid) -> str:
     )
 
 
+_DATA = 'go-template={{range $name, $text := .data}}{{printf "  %q: %q\\n" $name $text}}{{end}}'
+"""Has kubectl print the data of an object as they stand in YAML."""
+
+
+def _keep_trust(step: KeepTrust) -> str:
+    thing = _thing(step.manifest)
+    get = f"kubectl get {thing} --ignore-not-found -o {shlex.quote(_DATA)}"
+    mine = " ".join(f"-e {shlex.quote(json.dumps(name))}" for name in step.manifest["data"])
+    apply = f"kubectl apply --server-side --field-manager={MANAGER} -f -"
+    lines = [
+        f"if ours_to_make {thing}; then",
+        f"others=$({get})",
+        f"others=$(printf '%s\\n' \"$others\" | grep -vF {mine} || :)",
+        f"{{ cat <<'EOF'\n{to_yaml(step.manifest)}EOF",
+        f"printf '%s\\n' \"$others\"; }} | {apply}",
+        f"echo 'it trusts these engines:' {' '.join(step.manifest['data'])}",
+        'if [ -n "$others" ]; then',
+        "  echo 'and, as before:'",
+        "  printf '%s\\n' \"$others\" | cut -d '\"' -f 2",
+        f"  echo {shlex.quote(OTHERS_TRUSTED)}",
+        "fi",
+        f"else\n  echo {shlex.quote(FOREIGN_TRUST)} >&2\n  exit 1\nfi",
+    ]
+    if step.replaces:
+        lines[1:3] = ["others="]
+    return "\n".join(lines)
+
+
 def _can_i(verb: str, group: str, resource: str) -> str:
     name, _, below = resource.partition("/")
     return (
@@ -274,7 +313,7 @@ def _look(step: SetupStep, number: int) -> str:
         case Run():
             asked = [_asks(question) for question in (step.done, step.ours) if question]
             return " &&\n".join([f"run_{number}=", *asked, f"run_{number}=yes || :"])
-        case Ensure() | KeepFiles():
+        case Ensure() | KeepTrust() | KeepFiles():
             return f"look {_thing(step.manifest)}"
         case Publish():
             return f'{_url(step)}\nlook -f "$url"'
@@ -294,7 +333,7 @@ def _undo(step: SetupStep, number: int) -> str:
             return f'if [ -n "$run_{number}" ]; then\n{_command(step.undo)}\nfi'
         case ProveByPod():
             return f"remove {_thing(step.pod)}"
-        case Ensure() | KeepFiles():
+        case Ensure() | KeepTrust() | KeepFiles():
             return f"remove {_thing(step.manifest)}"
         case Extend():
             bare = identity(step.manifest)

@@ -67,7 +67,7 @@ EOF
 fi
 
 # 2. Isolation: what builds in builds may create nothing in namespace keys
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'update replicationcontrollers' 'patch replicationcontrollers' 'update daemonsets.apps' 'patch daemonsets.apps' 'update deployments.apps' 'patch deployments.apps' 'update replicasets.apps' 'patch replicasets.apps' 'update statefulsets.apps' 'patch statefulsets.apps' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'get nodes --subresource=proxy' 'create nodes --subresource=proxy' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io' 'update roles.rbac.authorization.k8s.io' 'patch roles.rbac.authorization.k8s.io' 'escalate roles.rbac.authorization.k8s.io' 'update secretproviderclasses.secrets-store.csi.x-k8s.io' 'patch secretproviderclasses.secrets-store.csi.x-k8s.io'; do
   case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:default) in
     no*) ;;
     *) echo "$may: system:serviceaccount:builds:default may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
@@ -75,7 +75,7 @@ for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create rep
 done
 
 # 3. Isolation: what drives builds in builds may create nothing in namespace keys
-for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io'; do
+for may in 'create jobs.batch' 'create cronjobs.batch' 'create pods' 'create replicationcontrollers' 'create daemonsets.apps' 'create deployments.apps' 'create replicasets.apps' 'create statefulsets.apps' 'update cronjobs.batch' 'patch cronjobs.batch' 'update replicationcontrollers' 'patch replicationcontrollers' 'update daemonsets.apps' 'patch daemonsets.apps' 'update deployments.apps' 'patch deployments.apps' 'update replicasets.apps' 'patch replicasets.apps' 'update statefulsets.apps' 'patch statefulsets.apps' 'create pods --subresource=exec' 'create pods --subresource=attach' 'update pods' 'patch pods' 'update pods --subresource=ephemeralcontainers' 'patch pods --subresource=ephemeralcontainers' 'get nodes --subresource=proxy' 'create nodes --subresource=proxy' 'create serviceaccounts --subresource=token' 'get secrets' 'list secrets' 'watch secrets' 'update secrets' 'patch secrets' 'create configmaps' 'update configmaps' 'patch configmaps' 'create rolebindings.rbac.authorization.k8s.io' 'update rolebindings.rbac.authorization.k8s.io' 'patch rolebindings.rbac.authorization.k8s.io' 'update roles.rbac.authorization.k8s.io' 'patch roles.rbac.authorization.k8s.io' 'escalate roles.rbac.authorization.k8s.io' 'update secretproviderclasses.secrets-store.csi.x-k8s.io' 'patch secretproviderclasses.secrets-store.csi.x-k8s.io'; do
   case $(kubectl auth can-i $may -n keys --as=system:serviceaccount:builds:dag-driver) in
     no*) ;;
     *) echo "$may: system:serviceaccount:builds:dag-driver may do this in namespace keys, so the key is not apart. Take that right away, or give the signer another namespace" >&2; exit 1 ;;
@@ -100,7 +100,9 @@ fi
 
 # 5. Trust: the public halves of the keys of those who drive builds
 if ours_to_make configmap dag-signer -n keys; then
-kubectl apply --server-side --field-manager=dag -f - <<'EOF'
+others=$(kubectl get configmap dag-signer -n keys --ignore-not-found -o 'go-template={{range $name, $text := .data}}{{printf "  %q: %q\n" $name $text}}{{end}}')
+others=$(printf '%s\n' "$others" | grep -vF -e '"312c475659a823f5b345c82ac5037f84.pub"' || :)
+{ cat <<'EOF'
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -120,6 +122,16 @@ data:
     owIDAQAB
     -----END PUBLIC KEY-----
 EOF
+printf '%s\n' "$others"; } | kubectl apply --server-side --field-manager=dag -f -
+echo 'it trusts these engines:' 312c475659a823f5b345c82ac5037f84.pub
+if [ -n "$others" ]; then
+  echo 'and, as before:'
+  printf '%s\n' "$others" | cut -d '"' -f 2
+  echo '`sha256sum engine.rsa.pub` of an engine begins as its name here; --replace-engines no longer trusts those that were trusted before'
+fi
+else
+  echo 'whom the signer trusts would be up to whoever made it; delete it, and run this again' >&2
+  exit 1
 fi
 
 # 6. Network policy: the signer reaches its store, if the cluster enforces policies

@@ -43,6 +43,13 @@ def test_a_service_account_is_asked_for_with_its_groups() -> None:
         # The signer trusts what the ConfigMap says, and reaches its store as its account.
         *((verb, "", "configmaps") for verb in ("create", "update", "patch")),
         ("create", "", "serviceaccounts/token"),
+        # What somebody else runs there could mount the key, too, and a kubelet runs commands in all of it.
+        *((verb, "apps", "deployments") for verb in ("update", "patch")),
+        *((verb, "", "replicationcontrollers") for verb in ("update", "patch")),
+        *((verb, "", "nodes/proxy") for verb in ("get", "create")),
+        # Who says which secret of a manager the key is chooses with what is signed.
+        ("patch", "secrets-store.csi.x-k8s.io", "secretproviderclasses"),
+        *((verb, "rbac.authorization.k8s.io", "roles") for verb in ("update", "patch")),
         # Whoever has admin rights over the namespace gives themselves the rest.
         *((verb, "rbac.authorization.k8s.io", "rolebindings") for verb in ("create", "patch")),
     ],

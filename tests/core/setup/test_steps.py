@@ -8,6 +8,7 @@ import pytest
 
 from dag.core.pod import permissions
 from dag.core.setup import steps as setup
+from dag.core.setup import tolerating
 from dag.core.setup.gke import bucket_url
 from dag.errors import UsageError
 
@@ -76,20 +77,20 @@ def test_an_object_contains_what_was_applied(found: object, wanted: object, answ
 def test_tolerations_are_read_as_the_scheduler_reads_them(
     toleration: dict[str, Any], answer: bool
 ) -> None:
-    assert setup.tolerates(daemonset(toleration), ARM) is answer
+    assert tolerating.tolerates(daemonset(toleration), ARM) is answer
 
 
 def test_a_toleration_is_added_and_taken_away_again() -> None:
     other = {"key": "mine", "operator": "Exists"}
     before = daemonset(other, app="d")
-    version, labels, tolerations = setup.patch_adding_toleration(before, ARM)
+    version, labels, tolerations = tolerating.patch_adding_toleration(before, ARM)
     assert version == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
     after = daemonset(*tolerations["value"], **labels["value"])
-    assert setup.tolerates(after, ARM)
-    removal = setup.patch_removing_toleration(after, ARM)
+    assert tolerating.tolerates(after, ARM)
+    removal = tolerating.patch_removing_toleration(after, ARM)
     assert removal is not None
     assert [change["value"] for change in removal[1:]] == [{"app": "d"}, [other]]
-    assert setup.patch_removing_toleration(before, ARM) is None  # not ours to remove
+    assert tolerating.patch_removing_toleration(before, ARM) is None  # not ours to remove
 
 
 def test_a_daemonset_is_ready_when_every_node_runs_its_newest_pod() -> None:

@@ -15,16 +15,27 @@ _WORKLOADS = (
 """What has a Pod made, and so one that mounts whatever is in the namespace."""
 FORBIDDEN = (
     *(("create", group, one) for group, one in _WORKLOADS),
-    *((verb, "batch", "cronjobs") for verb in ("update", "patch")),
+    *(
+        (verb, group, one)
+        for group, one in _WORKLOADS
+        if one not in ("jobs", "pods")  # the template of a Job never changes
+        for verb in ("update", "patch")
+    ),
     *(("create", "", f"pods/{one}") for one in ("exec", "attach")),
     *((verb, "", "pods") for verb in ("update", "patch")),
     *((verb, "", "pods/ephemeralcontainers") for verb in ("update", "patch")),
+    *((verb, "", "nodes/proxy") for verb in ("get", "create")),  # runs commands in any Pod
     ("create", "", "serviceaccounts/token"),
     *((verb, "", "secrets") for verb in ("get", "list", "watch", "update", "patch")),
     *((verb, "", "configmaps") for verb in ("create", "update", "patch")),
     *(
         (verb, "rbac.authorization.k8s.io", "rolebindings")
         for verb in ("create", "update", "patch")
+    ),
+    *((verb, "rbac.authorization.k8s.io", "roles") for verb in ("update", "patch", "escalate")),
+    *(
+        (verb, "secrets-store.csi.x-k8s.io", "secretproviderclasses")
+        for verb in ("update", "patch")
     ),
 )
 """What would give somebody the key of a signer, or its trust: verb, API group, resource."""

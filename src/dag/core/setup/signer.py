@@ -25,6 +25,7 @@ from dag.core.setup.steps import (
     Ensure,
     Forbid,
     KeepFiles,
+    KeepTrust,
     ProveByPod,
     SetupPlan,
     SetupStep,
@@ -60,6 +61,8 @@ class SignerSettings:
     csi_driver: str
     engines: Mapping[str, str]
     """The public halves of the keys of engines that are trusted: PEM, by the names of files."""
+    replaces_engines: bool = False
+    """Whether others are trusted no more that were before."""
     trusts_store: bool = False
     schedule: str
     builds: str
@@ -121,9 +124,10 @@ def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
             manifest=_object(settings, "Secret", type="Opaque"),
             files={KEY_FILE: settings.key_file},
         )
-    yield Ensure(
+    yield KeepTrust(
         title="Trust: the public halves of the keys of those who drive builds",
         manifest=_object(settings, "ConfigMap", data=dict(settings.engines)),
+        replaces=settings.replaces_engines,
     )
     yield Ensure(
         title="Network policy: the signer reaches its store, if the cluster enforces policies",

@@ -104,6 +104,11 @@ class SignerKeyOptions(Options):
         "--engine-key",
         "Trust whoever has the private half of this public key, besides this machine.",
     )
+    replaces_engines: bool = switch(
+        "--replace-engines",
+        "Trust nobody else any more. Without this, those stay trusted who were before.",
+        typed_only=True,
+    )
     trusts_store: bool = switch(
         "--trust-store",
         "Sign also what nobody has attested, such as what was built before. Who can write the store can"

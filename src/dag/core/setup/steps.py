@@ -82,6 +82,19 @@ class Ensure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepTrust:
+    """Make or update a ConfigMap of our own that has the public keys of those who are trusted.
+
+    If somebody else has made it, that ends the set-up.
+    """
+
+    title: str
+    manifest: KubeObject
+    replaces: bool = False
+    """Whether those are trusted no more who were before, unless the manifest has them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
     """Add fields to an object that exists, whoever made it."""
 
@@ -137,7 +150,28 @@ class Forbid:
     user: str
 
 
-SetupStep = Run | Connect | Ensure | Extend | Tolerate | Publish | ProveByPod | KeepFiles | Forbid
+SetupStep = (
+    Run
+    | Connect
+    | Ensure
+    | KeepTrust
+    | Extend
+    | Tolerate
+    | Publish
+    | ProveByPod
+    | KeepFiles
+    | Forbid
+)
+
+FOREIGN_TRUST = (
+    "whom the signer trusts would be up to whoever made it; delete it, and run this again"
+)
+"""What to do where somebody else has made the ConfigMap of a `KeepTrust`."""
+OTHERS_TRUSTED = (
+    "`sha256sum engine.rsa.pub` of an engine begins as its name here; --replace-engines no longer trusts "
+    "those that were trusted before"
+)
+"""What to know where more is trusted than was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,52 +360,6 @@ def contains(found: object, wanted: object) -> bool:
             return all(any(contains(have, want) for have in found) for want in wanted)
         case _:
             return bool(found == wanted)
-
-
-def tolerations(daemonset: Mapping[str, Any]) -> list[KubeObject]:
-    """Return the tolerations of a DaemonSet's pods."""
-    return list(daemonset["spec"]["template"]["spec"].get("tolerations", ()))
-
-
-def tolerates(daemonset: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Return whether the pods of a DaemonSet tolerate a taint already.
-
-    https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
-    """
-    return any(
-        item.get("key") in (None, wanted["key"])
-        and item.get("effect") in (None, "", wanted["effect"])
-        and (item.get("operator") == "Exists" or item.get("value") == wanted["value"])
-        for item in tolerations(daemonset)
-    )
-
-
-def patch_adding_toleration(daemonset: Mapping[str, Any], wanted: KubeObject) -> list[KubeObject]:
-    """Return the JSON patch that adds a toleration and our label to a DaemonSet."""
-    labels = {**daemonset["metadata"].get("labels", {}), TOLERATED: OWNER}
-    return _patch(daemonset, labels, [*tolerations(daemonset), wanted])
-
-
-def patch_removing_toleration(
-    daemonset: Mapping[str, Any], ours: KubeObject
-) -> list[KubeObject] | None:
-    """Return the JSON patch that removes both again, or None if they are not from us."""
-    labels = dict(daemonset["metadata"].get("labels", {}))
-    if labels.pop(TOLERATED, None) is None:
-        return None
-    return _patch(daemonset, labels, [item for item in tolerations(daemonset) if item != ours])
-
-
-def _patch(
-    daemonset: Mapping[str, Any], labels: Mapping[str, str], wanted: Sequence[KubeObject]
-) -> list[KubeObject]:
-    version = daemonset["metadata"]["resourceVersion"]
-    return [
-        # The server refuses the patch if somebody has changed the object since it was read.
-        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
-        {"op": "add", "path": "/metadata/labels", "value": dict(labels)},
-        {"op": "add", "path": "/spec/template/spec/tolerations", "value": list(wanted)},
-    ]
 
 
 def is_ready(found: Mapping[str, Any]) -> bool:

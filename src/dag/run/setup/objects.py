@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from dag.core.kube.objects import KubeObject
-from dag.core.limits import CREDENTIALS
 from dag.core.pod.status import containers
 from dag.core.pod.waiting import event_time, why_waiting
 from dag.core.setup.forbidding import FORBIDDEN, REVIEWS, access_review, forbidden_words
 from dag.core.setup.steps import (
+    FOREIGN_TRUST,
     GUEST,
     MANAGER,
+    OTHERS_TRUSTED,
     Ensure,
     Extend,
     Forbid,
     KeepFiles,
+    KeepTrust,
     Look,
     ProveByPod,
     Publish,
@@ -34,18 +34,20 @@ from dag.core.setup.steps import (
     mark_as_ours,
     name_of,
     object_path,
-    patch_adding_toleration,
-    patch_removing_toleration,
     removal_words,
-    require_published_kind,
-    tolerates,
     was_made_by,
     with_uid,
 )
+from dag.core.setup.tolerating import (
+    patch_adding_toleration,
+    patch_removing_toleration,
+    tolerates,
+)
+from dag.core.visible import visible_line
 from dag.errors import InfrastructureError
-from dag.io.files import read_bytes
 from dag.io.kube.api import ApiError, Kube
-from dag.io.setup.manifests import fetch_manifests
+from dag.report.words import some
+from dag.run.setup.contents import fetch_published, with_files
 
 _READY = 300.0
 """Seconds in which an object must become ready: images may have to be pulled."""
@@ -58,7 +60,7 @@ FOREIGN = "somebody else made it, so it stays as it is"
 ABSENT = "not there"
 NOTHING = "nothing was added to it"
 
-ObjectStep = Ensure | Extend | Tolerate | Publish | ProveByPod | KeepFiles
+ObjectStep = Ensure | KeepTrust | Extend | Tolerate | Publish | ProveByPod | KeepFiles
 
 
 class Objects:
@@ -78,6 +80,8 @@ class Objects:
         match step:
             case Ensure():
                 return await self._ensure(step)
+            case KeepTrust():
+                return await self._keep_trust(step)
             case Extend():
                 return await self._extend(step)
             case Tolerate():
@@ -87,7 +91,7 @@ class Objects:
             case ProveByPod():
                 return await self._prove(step)
             case KeepFiles():
-                return await self._ensure(Ensure(title=step.title, manifest=_with_files(step)))
+                return await self._ensure(Ensure(title=step.title, manifest=with_files(step)))
             case Forbid():
                 return await self._require_forbidden(step)
 
@@ -99,7 +103,7 @@ class Objects:
 
         """
         match step:
-            case Ensure() | KeepFiles():
+            case Ensure() | KeepTrust() | KeepFiles():
                 return await self._look_at(step, step.manifest)
             case Extend():
                 found = await self._get(step.manifest)
@@ -116,7 +120,7 @@ class Objects:
                 what = f"the toleration that `dag setup` added to {name_of(manifest)}"
                 return Look(removals=[Removal(what=what, step=step)])
             case Publish():
-                return await self._look_at(step, *reversed(await _fetch(step.url)))
+                return await self._look_at(step, *reversed(await fetch_published(step.url)))
             case ProveByPod():
                 look = await self._look_at(step, step.pod)
                 return Look() if look.outcome == ABSENT else look
@@ -168,6 +172,32 @@ class Objects:
             )
         return outcome
 
+    async def _keep_trust(self, step: KeepTrust) -> str:
+        wanted: dict[str, str] = step.manifest["data"]
+        before = await self._get(step.manifest)
+        there: dict[str, str] = (before or {}).get("data") or {}
+        data = wanted if step.replaces else {**there, **wanted}
+        outcome = await self._ensure(
+            Ensure(
+                title=step.title,
+                manifest={**step.manifest, "data": data},
+                unless_foreign=FOREIGN_TRUST,
+            )
+        )
+        trusted: dict[str, str] = (await self._kube.get(object_path(step.manifest)))["data"]
+        if more := sorted(trusted.keys() - data.keys()):
+            raise InfrastructureError(
+                f"{name_of(step.manifest)} still has {some(more)}, which somebody else has put there",
+                hint=FOREIGN_TRUST,
+            )
+        for name in sorted(trusted):
+            self._tell(
+                f"it trusts the engine {visible_line(name)}{'' if name in wanted else ', as before'}"
+            )
+        if trusted.keys() - wanted.keys():
+            self._tell(OTHERS_TRUSTED)
+        return outcome
+
     async def _extend(self, step: Extend) -> str:
         before = await self._get(step.manifest)
         if before is None:
@@ -208,7 +238,7 @@ class Objects:
             raise InfrastructureError(f"{name_of(manifest)}: {error.message}", hint=hint) from error
 
     async def _publish(self, step: Publish) -> str:
-        manifests = [mark_as_ours(item) for item in await _fetch(step.url)]
+        manifests = [mark_as_ours(item) for item in await fetch_published(step.url)]
         before = [await self._get(item) for item in manifests]
         if any(found is not None and not is_ours(found) for found in before):
             return FOREIGN
@@ -342,29 +372,6 @@ def _change(before: KubeObject | None, after: KubeObject) -> str:
         return "made"
     same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
     return THERE if same else "changed"
-
-
-async def _fetch(url: str) -> list[KubeObject]:
-    """Return the objects that a project publishes, of kinds that one expects there."""
-    manifests = await fetch_manifests(url)
-    for one in manifests:
-        require_published_kind(one)
-    return manifests
-
-
-def _with_files(step: KeepFiles) -> KubeObject:
-    """Return a Secret with its content.
-
-    Raises:
-        InfrastructureError: a file cannot be read.
-
-    """
-    try:
-        data = {key: read_bytes(Path(path), CREDENTIALS) for key, path in step.files.items()}
-    except OSError as error:
-        raise InfrastructureError(f"{error.filename}: {error.strerror}") from error
-    encoded = {key: base64.b64encode(one).decode() for key, one in data.items()}
-    return {**step.manifest, "data": encoded}
 
 
 def _daemonset(step: Tolerate) -> KubeObject:

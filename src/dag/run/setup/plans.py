@@ -144,6 +144,7 @@ def plan_signer(options: SignerSetupOptions) -> SetupPlan:
         secret_class=options.secret_class,
         csi_driver=options.csi_driver,
         engines=dict(_engine(path) for path in given),
+        replaces_engines=options.replaces_engines,
         trusts_store=options.trusts_store,
         schedule=options.schedule,
         builds=options.namespace or NAMESPACE,

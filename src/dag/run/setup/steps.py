@@ -18,6 +18,7 @@ from dag.core.setup.steps import (
     Extend,
     Forbid,
     KeepFiles,
+    KeepTrust,
     LineCheck,
     Look,
     ProveByPod,
@@ -152,7 +153,14 @@ class Setup:
                 await self._execute(step.title, step.argv)
                 return "done"
             case (
-                Ensure() | Extend() | Tolerate() | Publish() | ProveByPod() | KeepFiles() | Forbid()
+                Ensure()
+                | KeepTrust()
+                | Extend()
+                | Tolerate()
+                | Publish()
+                | ProveByPod()
+                | KeepFiles()
+                | Forbid()
             ):
                 return await self._objects().do(step)
 
@@ -171,7 +179,15 @@ class Setup:
                         ]
                     )
                 )
-            case Ensure() | Extend() | Tolerate() | Publish() | ProveByPod() | KeepFiles():
+            case (
+                Ensure()
+                | KeepTrust()
+                | Extend()
+                | Tolerate()
+                | Publish()
+                | ProveByPod()
+                | KeepFiles()
+            ):
                 return await self._objects().look(step)
 
     async def _remove(self, removal: Removal) -> str:
