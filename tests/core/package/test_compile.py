@@ -126,7 +126,11 @@ def test_sources() -> None:
         ("package:\n  name: $(rm)\n  version: 1\n", 2, "'$(rm)' is not the name of a package"),
         ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is not a version"),
         ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is not a whole number"),
-        ("package:\n  name: x\n  version: 1\n  epoch: 010\n", 4, "'010' is not a whole number"),
+        ("package:\n  name: x\n  version: 1\n  epoch: -1\n", 4, "'-1' is not a whole number"),
+        ("package:\n  name: x\n  version: 1\n  epoch: '1'\n", 4, "'1' is a text, and not a number"),
+        (HEAD + "vars: {a: !!int x}\n", 4, "'x' is not what its tag !!int says"),
+        ("%YAML 1.2\n---\npackage: {name: x, version: 1}\n", 1, "no version of YAML but 1.1"),
+        (HEAD + "vars: {<<: {a: b}, <<: {c: d}}\n", 4, "'<<' is given twice"),
         (
             HEAD + "  resources: {cpu: -3}\n",
             4,
@@ -253,7 +257,7 @@ def test_bombs_are_problems() -> None:
         f"m{n}: &m{n}\n  <<: [{', '.join([f'*m{n - 1}'] * 9)}]\n" for n in range(1, 20)
     )
     assert package(HEAD + "m0: &m0 {a: b}\n" + merges + "vars: {<<: *m19}\n").name == "x"
-    assert package(HEAD + "vars: &v {a: b, <<: *v}\n").name == "x"
+    assert "with itself" in problem(HEAD + "vars: &v {a: b, <<: *v}\n").what
 
 
 def test_an_unknown_tag_is_no_problem() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from yaml.nodes import Node
+from yaml.nodes import Node, ScalarNode
 
 from dag.core.arch import Arch
 from dag.core.package.dependencies import (
@@ -36,6 +36,7 @@ from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.resources import wrong_quantities
+from dag.core.package.scalars import number_in, number_of
 from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
 from dag.core.package.substitutions import (
@@ -48,7 +49,7 @@ from dag.core.package.substitutions import (
 )
 from dag.core.package.targetarch import unknown_architectures
 from dag.core.package.variables import NO_VARIABLES, Variables
-from dag.core.package.yaml import NodeReader, compose, line_of, refuse_duplicates
+from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
@@ -227,15 +228,16 @@ class _Definition:
 
     def epoch(self, node: Node | None) -> int:
         text = self.tree.text(node, "package.epoch")
-        if node is None or not text:
+        if not isinstance(node, ScalarNode) or is_null(node):
             return 0
-        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_EPOCH)):
-            epoch = int(text)
-            if text == str(epoch) and epoch <= MAX_EPOCH:  # melange would take 010 for 8
-                return epoch
+        number = number_of(node)
+        if number is not None and -1 < number < MAX_EPOCH + 1:
+            return int(number)  # melange leaves a fraction out, too
         what, fix = "is not a whole number", "write it in decimal digits, like 0"
-        if text.isascii() and text.isdigit() and text[0] != "0":
+        if number is not None and number > 0:
             what, fix = f"is larger than {MAX_EPOCH}", "begin again at 0 with the next version"
+        elif number is None and number_in(text) is not None:
+            what, fix = "is a text, and not a number", "write it without quotes and tags, like 0"
         self.tree.problem(line_of(node), f"epoch {text[:40]!r} {what}", fix)
         return 0
 

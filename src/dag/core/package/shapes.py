@@ -6,13 +6,13 @@ from typing import TypeGuard
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dag.core.package.yaml import is_null
+from dag.core.package.yaml import is_merge, is_null
 
 
 def may_define(node: Node | None) -> TypeGuard[MappingNode]:
     """Return whether the document is a mapping with a package, or merges what may have one."""
     return isinstance(node, MappingNode) and any(
-        key.value == "<<" or (key.value == "package" and not is_other(value))
+        is_merge(key) or (key.value == "package" and not is_other(value))
         for key, value in node.value
     )
 

@@ -56,6 +56,8 @@ class Variables:
             for node in tree.items(root.get("var-transforms"), "var-transforms")
         ]
         self._options = tree.mapping(root.get("options"), "options")
+        for name in self._options:
+            self.option(name)  # one that is no mapping is wrong, also if it is not enabled
         self._effort = Effort()
         self._transformed: dict[tuple[str, str, str], str] = {}
         """What was made of a text; the three times that it is asked for, it is mostly the same."""

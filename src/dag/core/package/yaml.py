@@ -13,8 +13,8 @@ import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from dag.core.package.problems import Broken, FileProblem
+from dag.core.package.scalars import DIRECTIVES, NULLS, apply_tags
 
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 MAX_DEPTH = 500
 """How many levels a document may be nested."""
 SAFE_DEPTH = 4000
@@ -46,15 +46,9 @@ def compose(data: bytes) -> Node | None:
     try:
         if sum(map(data.count, _OPENERS)) > SAFE_DEPTH:
             _refuse_depth(data)
-        loader = _Loader(data)
-        try:
-            return loader.get_node() if loader.check_node() else None
-        except yaml.composer.ComposerError as error:
-            if error.problem != "second occurrence":
-                raise
-        finally:
-            loader.dispose()
-        return _compose_events(data)
+        if DIRECTIVES.match(data):
+            _refuse_other_versions(data)
+        return apply_tags(data, _compose_nodes(data))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f"{error.context}: " if error.context else ""
@@ -66,6 +60,18 @@ def compose(data: bytes) -> Node | None:
         raise Broken(line, what, "save the file as UTF-8, or move it elsewhere") from None
     except RecursionError:
         raise Broken(1, _TOO_DEEP, "flatten it") from None
+
+
+def _compose_nodes(data: bytes) -> Node | None:
+    loader = _Loader(data)
+    try:
+        return loader.get_node() if loader.check_node() else None
+    except yaml.composer.ComposerError as error:
+        if error.problem != "second occurrence":
+            raise
+    finally:
+        loader.dispose()
+    return _compose_events(data)
 
 
 def _compose_events(data: bytes) -> Node | None:
@@ -103,11 +109,24 @@ def _compose_events(data: bytes) -> Node | None:
 
 
 def _node(event: Any) -> Node:  # noqa: ANN401
-    tag, start = event.tag, event.start_mark
+    tag: Any = None if event.tag == "!" else event.tag
+    start = event.start_mark
     if isinstance(event, yaml.ScalarEvent):
         return ScalarNode(tag, event.value, start, style=event.style)
     make = MappingNode if isinstance(event, yaml.MappingStartEvent) else SequenceNode
     return make(tag, [], start)
+
+
+def _refuse_other_versions(data: bytes) -> None:
+    # libyaml reads 1.2 as well; melange reads nothing else.
+    loader = _Loader(data)
+    try:
+        while not isinstance(event := loader.get_event(), yaml.NodeEvent | None):
+            if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
+                what = "broken YAML: melange reads no version of YAML but 1.1"
+                raise Broken(line_of(event), what, "remove the line %YAML")
+    finally:
+        loader.dispose()
 
 
 def _refuse_depth(data: bytes) -> None:
@@ -130,7 +149,9 @@ def _refuse_depth(data: bytes) -> None:
 
 
 def refuse_duplicates(root: Node) -> None:  # noqa: C901  # a call for each pair would take longer
-    """Refuse a mapping that has a key twice, or a key that is not a text.
+    """Refuse a mapping that has a key twice, or a key that is not a text; drop keys that are nothing.
+
+    Like melange, which reads no entry whose key is null.
 
     Raises:
         Broken: there is such a mapping.
@@ -154,6 +175,8 @@ def refuse_duplicates(root: Node) -> None:  # noqa: C901  # a call for each pair
                     stack.append(value)
             if len(names) != len(pairs):
                 _name_duplicate(pairs)
+            if not names.isdisjoint(NULLS):
+                node.value = [pair for pair in pairs if not is_null(pair[0])]
         elif type(node) is SequenceNode:
             for value in node.value:
                 if type(value) is not ScalarNode:
@@ -166,7 +189,7 @@ def _name_duplicate(pairs: list[tuple[Node, Node]]) -> None:
         line = line_of(key)
         if not isinstance(key, ScalarNode):
             raise Broken(line, "a key is not a text", "quote it")
-        if key.value in lines and key.value != "<<":
+        if key.value in lines:
             what = f"{key.value!r} is given twice, first in line {lines[key.value]}"
             raise Broken(line, what, "keep one of them")
         lines[key.value] = line
@@ -206,15 +229,19 @@ class NodeReader:
         return {}
 
     def _merge_mappings(
-        self, node: MappingNode, known: dict[int, dict[str, Node]]
+        self, node: MappingNode, known: dict[int, dict[str, Node] | None]
     ) -> dict[str, Node]:
-        # `known` holds finished mappings, so that merges of merges stay linear and circles end.
+        # `known` holds finished mappings, so that merges of merges stay linear; None is for those
+        # that have begun.
         if id(node) in known:
-            return known[id(node)]
+            if (done := known[id(node)]) is not None:
+                return done
+            self.problem(line_of(node), "`<<` merges a mapping with itself", "merge another one")
+            return {}
         merged: dict[str, Node] = {}
-        known[id(node)] = merged
+        known[id(node)] = None
         for key, value in node.value:
-            if key.value == "<<":
+            if is_merge(key):
                 parents = value.value if isinstance(value, SequenceNode) else [value]
                 for parent in reversed(parents):
                     if isinstance(parent, MappingNode):
@@ -222,7 +249,8 @@ class NodeReader:
                     else:
                         what = "`<<` merges something that is not a mapping"
                         self.problem(line_of(parent), what, "merge a mapping")
-        merged |= {key.value: value for key, value in node.value if key.value != "<<"}
+        merged |= {key.value: value for key, value in node.value if not is_merge(key)}
+        known[id(node)] = merged
         return merged
 
     def items(self, node: Node | None, what: str) -> list[Node]:
@@ -258,10 +286,17 @@ class NodeReader:
         """Return a mapping from text to text."""
         return {
             key: value.value
-            if type(value) is ScalarNode and (value.style or value.value not in _NULLS)
+            if type(value) is ScalarNode and (value.style or value.value not in NULLS)
             else self.text(value, f"{what}.{key}")
             for key, value in self.mapping(node, what).items()
         }
+
+
+def is_merge(key: Node) -> bool:
+    """Return whether a key is the merge key; in quotes it is a text like others."""
+    if not isinstance(key, ScalarNode) or key.value != "<<":
+        return False
+    return key.tag.endswith(":merge") if type(key.tag) is str else not key.style
 
 
 def is_null(node: Node) -> bool:
@@ -270,7 +305,7 @@ def is_null(node: Node) -> bool:
     return (
         type(node) is ScalarNode
         and not node.style
-        and node.value in _NULLS
+        and node.value in NULLS
         and type(node.tag) is not str
     )
 
