@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 _IMPORTS = """
-import signal, sys
+import _signal as signal, sys
+for name in ("signal", "enum"):
+    sys.modules.pop(name, None)  # as in a Python that has nothing else to start
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
@@ -44,7 +46,7 @@ def run_python(program: str, cwd: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("module", ["click", "dag.cli.text", "dag.core.package.compile"])
+@pytest.mark.parametrize("module", ["enum", "click", "dag.cli.text", "dag.core.package.compile"])
 def test_while_modules_are_read_it_ends_with_130_and_a_word(tmp_path: Path, module: str) -> None:
     (tmp_path / "a.yaml").write_text("package: {name: a, version: 1}\n")
     code, said = run_python(_IMPORTS.format(module=module, swallowing=_RAISES), tmp_path)

@@ -1,18 +1,24 @@
-"""Ctrl-C before a command begins, and while one runs. It imports nothing that takes time."""
+"""Ctrl-C before a command begins, and while one runs. It imports nothing that takes time.
+
+So it calls `_signal`, which is in the interpreter: `signal` makes enumerations of its numbers, and
+for that imports what takes longer than all before it.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from types import FrameType
     from typing import NoReturn
 
     Handler = Callable[[int, FrameType | None], object]
+else:
+    import _signal as signal
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
