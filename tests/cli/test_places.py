@@ -28,13 +28,34 @@ def run(script: str, place: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", ["text", "build --dry-run"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("text", "svg", "graph", "cycles", "path a b", "affected --since HEAD", "pod", "doctor"),
+        *("doctor --on local", "build", "build --dry-run", "build --on kubernetes", "publish"),
+        *("status", "attach", "cancel", "logs a", "report", "store verify", "cache", "init new"),
+        "setup cluster --kubeconfig here",
+    ],
+)
 def test_a_directory_that_was_deleted_meanwhile_is_said_to_be(tmp_path: Path, words: str) -> None:
     (tmp_path / "gone").mkdir()
     done = run(f"cd gone && rmdir ../gone && DAG {words}", tmp_path)
-    assert done.returncode in (2, 3)
-    assert "dag: the directory in which dag runs was deleted" in done.stderr
+    assert done.returncode == 3
+    assert done.stderr.startswith("dag: the directory in which dag runs was deleted: ")
     assert "hint: change to one that is there" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_deleted_directory_matters_to_nobody_who_needs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "here").mkdir()
+    define(tmp_path / "here", "one", "[]")
+    done = run(f"cd gone && rmdir ../gone && DAG text --dir {tmp_path}/here", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "packages/x86_64/one-1.10-r2.apk\n",
+        "",
+    )
 
 
 def test_a_build_option_that_no_definition_has_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import click
 from dag import __version__
 from dag.cli.examples import ExampleGroup
 from dag.cli.interrupts import INTERRUPTED, leave_when_told
+from dag.cli.workplace import check_workplace
 from dag.errors import DagError, words_of
 
 if TYPE_CHECKING:
@@ -188,11 +189,13 @@ def _run() -> int:
         _show(error.message, error.hint)
         return error.exit_code
     except OSError as error:
-        words, hint = words_of(error), None
-        if isinstance(error, FileNotFoundError) and not _has_working_directory():
-            words = f"the directory in which dag runs was deleted: {error.strerror}"
-            hint = "change to one that is there, such as with `cd .` if it was made anew"
-        _show(words, hint)
+        if isinstance(error, FileNotFoundError):
+            try:
+                check_workplace()
+            except DagError as gone:
+                _show(gone.message, gone.hint)
+                return gone.exit_code
+        _show(words_of(error), None)
         return 3
     except Exception as error:
         if _was_interrupted(error):
@@ -213,14 +216,6 @@ def _was_interrupted(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
-
-
-def _has_working_directory() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109
-    except OSError:
-        return False
-    return True
 
 
 def _show(message: str, hint: str | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dag.cli.workplace import check_workplace
 from dag.core.flags import Declared, Shape
 from dag.core.kinds import PathRule, ValueKind
 from dag.errors import UsageError
@@ -196,11 +197,34 @@ class _ChoiceType(click.Choice[str]):
         return self.kind.parse(super().convert(value, param, ctx))
 
 
-class _PathOrUrl(click.Path):
+class _Path(click.Path):
+    """A path. One that is relative to a directory that was deleted is nobody's."""
+
+    def __init__(self, rule: PathRule) -> None:
+        super().__init__(
+            exists=rule.exists,
+            file_okay=rule.file,
+            dir_okay=rule.directory,
+            allow_dash=rule.dash,
+        )
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Look for the path as it is to be looked for."""
+        if not Path(value).is_absolute() and not (self.allow_dash and value == "-"):
+            check_workplace()
+        return super().convert(value, param, ctx)
+
+
+class _PathOrUrl(_Path):
     """A path, or a URL, which is read as its kind reads it."""
 
     def __init__(self, kind: ValueKind[object], rule: PathRule) -> None:
-        super().__init__(exists=rule.exists, file_okay=rule.file, dir_okay=rule.directory)
+        super().__init__(rule)
         self._url = _Type(kind)
 
     def convert(
@@ -226,10 +250,5 @@ def _type(kind: ValueKind[object] | None) -> click.ParamType[Any]:
     if kind.path is not None:
         if kind.path.url:
             return _PathOrUrl(kind, kind.path)
-        return click.Path(
-            exists=kind.path.exists,
-            file_okay=kind.path.file,
-            dir_okay=kind.path.directory,
-            allow_dash=kind.path.dash,
-        )
+        return _Path(kind.path)
     return _Type(kind)
