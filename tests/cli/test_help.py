@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from dag.cli.examples import ExampleGroup
 from dag.cli.main import SUMMARIES, main
 from dag.cli.options import Command
 from dag.cli.parameters import Argument, Option
+from dag.core.flags import Options
 from dag.errors import UsageError
 from publish.declared import context_of, every_command
 from publish.flags import reference
@@ -28,6 +30,11 @@ WIDTH = 80
 COMMANDS = dict(every_command())
 DECLARED = {typed: one for typed, one in COMMANDS.items() if isinstance(one, Command)}
 SENTENCES = re.compile(r"[A-Z`].*[.]", re.DOTALL)
+
+
+def _subclasses(options: type[Options]) -> set[type[Options]]:
+    own = set(options.__subclasses__())
+    return own.union(*map(_subclasses, own))
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +75,20 @@ def test_summaries_are_the_first_sentences_of_each_help_and_fit() -> None:
     for name, summary in SUMMARIES.items():
         assert (COMMANDS[f"dag {name}"].help or "").partition("\n")[0] == summary
         assert len(summary) <= WIDTH - 2 - max(map(len, SUMMARIES)) - 2
+
+
+@pytest.mark.parametrize("typed", sorted(set(DECLARED) - {"dag build", "dag pod", "dag doctor"}))
+def test_what_builds_nothing_says_of_no_flag_that_it_builds(typed: str) -> None:
+    said = re.sub(r"\s+", " ", help_of(typed))
+    for words in ("Keep finished packages", "Push the directory as", "Do not build", "Run builds"):
+        assert words not in said
+
+
+@pytest.mark.parametrize("options", sorted(_subclasses(Options), key=str))
+def test_what_a_command_says_of_a_flag_is_of_one_that_it_has(options: type[Options]) -> None:
+    declared = {one.name: one.metadata["dag.flag"].text for one in fields(options)}
+    for name, text in vars(options).get("texts", {}).items():
+        assert text != declared[name]
 
 
 @pytest.mark.parametrize("typed", DECLARED)

@@ -14,7 +14,6 @@ import click
 from dag import __version__
 from dag.cli.examples import ExampleGroup
 from dag.cli.interrupts import INTERRUPTED, leave_when_told
-from dag.cli.workplace import check_workplace
 from dag.errors import DagError, words_of
 
 if TYPE_CHECKING:
@@ -190,6 +189,8 @@ def _run() -> int:
         return error.exit_code
     except OSError as error:
         if isinstance(error, FileNotFoundError):
+            from dag.cli.workplace import check_workplace
+
             try:
                 check_workplace()
             except DagError as gone:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dag.cli.workplace import check_workplace
 from dag.core.flags import Declared, Shape
 from dag.core.kinds import PathRule, ValueKind
 from dag.errors import UsageError
@@ -216,6 +215,8 @@ class _Path(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """Look for the path as it is to be looked for."""
         if not Path(value).is_absolute() and not (self.allow_dash and value == "-"):
+            from dag.cli.workplace import check_workplace
+
             check_workplace()
         return super().convert(value, param, ctx)
 

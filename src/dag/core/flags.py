@@ -9,14 +9,23 @@ line in `--help`, and its row in docs/flags.md all follow from one declaration:
 
         cpu: str = flag(QUANTITY, "--cpu", "Ask for this many CPUs.", default="1")
 
-A command takes a class that inherits from such groups. A function that needs one group asks for that
+A command takes a class that inherits from such groups, and may word what a flag of theirs does there. A function that needs one group asks for that
 group only, and is given the command's whole object. Nothing here knows click: `dag.cli.options` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import (
+    MISSING,
+    Field,
+    FrozenInstanceError,
+    dataclass,
+    field,
+    fields,
+    is_dataclass,
+    replace,
+)
 from enum import Enum, auto
 from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform, overload
 
@@ -47,6 +56,11 @@ class Options:
     """Heading in `--help` of the flags that the class itself declares."""
     headings: ClassVar[Mapping[str, str]] = {}
     """Headings of groups → what stands there in a command where they are for something special."""
+    texts: ClassVar[Mapping[str, str]] = {}
+    """Fields of groups → what `--help` says of them here, where they do something else than there.
+
+    Whoever inherits a class has its texts, too, unless it has others.
+    """
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __init__(self, **values: object) -> None:
@@ -188,6 +202,7 @@ def flags_of(options: type[Options]) -> list[Declared]:
 
 def _flags_of(options: type[Options]) -> Iterator[Declared]:
     seen: set[str] = set()
+    texts = dict(one for owner in reversed(options.__mro__) for one in _texts(owner))
     for owner in options.__mro__:
         if not is_dataclass(owner) or not issubclass(owner, Options):
             continue
@@ -195,7 +210,15 @@ def _flags_of(options: type[Options]) -> Iterator[Declared]:
             if one.name in owner.__annotations__ and one.name not in seen:  # the last one counts
                 seen.add(one.name)
                 heading = options.headings.get(owner.heading, owner.heading)
-                yield Declared(one.name, heading, one.metadata[_KEY])
+                declared: Flag = one.metadata[_KEY]
+                if one.name in texts:
+                    declared = replace(declared, text=texts[one.name])
+                yield Declared(one.name, heading, declared)
+
+
+def _texts(owner: type) -> Iterable[tuple[str, str]]:
+    own: Mapping[str, str] = vars(owner).get("texts", {})
+    return own.items()
 
 
 # The overloads say which type a field has, so that a type checker compares it with the annotation.

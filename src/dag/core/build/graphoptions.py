@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.build.options import StoreOptions
@@ -28,3 +29,8 @@ class GraphFileOptions(Options):
 @flag_group
 class GraphPageOptions(GraphOptions, StoreOptions, GraphFileOptions, JsonOptions):
     """The flags of `dag graph`."""
+
+    texts: ClassVar[Mapping[str, str]] = {
+        "store": "Colour packages by the latest build in this store: a directory or a bucket (gs://, "
+        "s3:// or az://).",
+    }

@@ -126,6 +126,12 @@ class StoreOptions(Options):
     )
 
 
+STORE_KINDS = (
+    "a directory, a bucket (gs://, s3:// or az://) or a volume claim (pvc://CLAIM[/FOLDER])"
+)
+"""What `--store` may be where a store is only looked at."""
+
+
 @flag_group
 class SharedStoreOptions(Options):
     """Other stores, whose finished packages need not be built."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.build.options import StoreOptions
@@ -46,9 +47,21 @@ class PruneOptions(JsonOptions):
 class VerifyStoreOptions(DirectoryOptions, StoreOptions, RepairOptions, GeneralOptions):
     """The flags of `dag store verify`."""
 
+    headings: ClassVar[Mapping[str, str]] = {"Definitions": "Store"}
+    texts: ClassVar[Mapping[str, str]] = {
+        "directory": "Look for dag.toml, and for the store if --store names none, in this directory.",
+        "store": "Verify this store: a directory or a bucket (gs://, s3:// or az://).",
+    }
+
 
 @flag_group
 class PruneStoreOptions(
     DirectoryOptions, CompileOptions, StoreOptions, PruneOptions, KeyOptions, GeneralOptions
 ):
     """The flags of `dag store prune`."""
+
+    texts: ClassVar[Mapping[str, str]] = {
+        "store": "Remove what nobody needs from this store: a directory or a bucket (gs://, s3:// or "
+        "az://).",
+        "signing_key": "Sign the index of what stays with this private key.",
+    }

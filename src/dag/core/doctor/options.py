@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from dag.core.build.options import StoreOptions
+from dag.core.build.options import STORE_KINDS, StoreOptions
 from dag.core.build.signeroptions import PublishingOptions
 from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.options import DetachOptions, QueueOptions
@@ -59,6 +60,10 @@ class DoctorOptions(
     DetachOptions,
 ):
     """The flags of `dag doctor`."""
+
+    texts: ClassVar[Mapping[str, str]] = {
+        "store": f"Examine this store of `dag build`: {STORE_KINDS}.",
+    }
 
     def check(self) -> None:
         """Refuse what makes no sense together.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from dag.core.arch import Arch
 from dag.core.build.options import (
     PLACE,
+    STORE_KINDS,
     BuildOptions,
     LogsOptions,
     ResultFileOptions,
@@ -107,6 +108,9 @@ class WhereOptions(StoreOptions):
     """The place of runs: this machine, or a cluster."""
 
     heading: ClassVar[str] = "Store"
+    texts: ClassVar[Mapping[str, str]] = {
+        "store": f"Look for builds in this store: {STORE_KINDS}.",
+    }
 
     on: str = flag(
         PLACE,
@@ -142,6 +146,13 @@ class CancelPlaceOptions(ContextOptions, KubeconfigOptions):
     )
 
 
+_FOR_RUNS = {"Definitions": "Store"}
+"""The heading of --dir for commands that read no definitions."""
+_OF_RUNS = {
+    "directory": "Look for dag.toml, and for the store if --store names none, in this directory."
+}
+
+
 @flag_group
 class CancelOptions(
     DirectoryOptions,
@@ -152,6 +163,9 @@ class CancelOptions(
     GeneralOptions,
 ):
     """The flags of `dag cancel`."""
+
+    headings: ClassVar[Mapping[str, str]] = _FOR_RUNS
+    texts: ClassVar[Mapping[str, str]] = _OF_RUNS
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
 
@@ -167,24 +181,52 @@ class AgentOptions(BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOp
 
 
 @flag_group
-class ClusterStatusOptions(StatusOptions, WhereOptions, AgentOptions):
+class StoreAgentOptions(AgentOptions):
+    """The agent of a small pod that reads or publishes a store which only pods reach."""
+
+    texts: ClassVar[Mapping[str, str]] = {
+        "bundle_repo": "Push the image that the pod at the store runs to this repository.",
+        "pull_repo": "Have nodes pull the image of the pod at the store from this repository, if they "
+        "know it by another name.",
+        "bundle_base": "Make the image of the pod at the store on this one, which must have glibc and the "
+        "Python that dag runs on.",
+        "agent_image": "Have the pod at the store run this image, which `dag image` has made, and make none.",
+        "include": "This is for builds, which bring their definitions along: it changes nothing here.",
+        "insecure_registry": "Speak plain HTTP with the registry of the image of the pod at the store.",
+        "isolation": "Run the pod at the store in a user namespace (`userns`), or in that of its node.",
+        "namespace": "Look for builds, and create the pod at the store, in this namespace.",
+        "service_account": "Run the pod at the store as this service account.",
+        "node_arch": "Run the pod at the store on a node of this architecture.",
+        "priority_class": "Give the pod at the store this priority class.",
+        "queue": "Have the pod at the store wait for its turn in this queue of Kueue.",
+    }
+
+
+_FOR_JOBS_AND_RUNS = {**FOR_JOBS, **_FOR_RUNS}
+
+
+@flag_group
+class ClusterStatusOptions(StatusOptions, WhereOptions, StoreAgentOptions):
     """The flags of `dag status`."""
 
-    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+    headings: ClassVar[Mapping[str, str]] = _FOR_JOBS_AND_RUNS
+    texts: ClassVar[Mapping[str, str]] = _OF_RUNS
 
 
 @flag_group
-class ClusterLogsOptions(LogsOptions, WhereOptions, AgentOptions):
+class ClusterLogsOptions(LogsOptions, WhereOptions, StoreAgentOptions):
     """The flags of `dag logs`."""
 
-    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+    headings: ClassVar[Mapping[str, str]] = _FOR_JOBS_AND_RUNS
+    texts: ClassVar[Mapping[str, str]] = _OF_RUNS
 
 
 @flag_group
-class ClusterPageOptions(RunPageOptions, WhereOptions, AgentOptions):
+class ClusterPageOptions(RunPageOptions, WhereOptions, StoreAgentOptions):
     """The flags of `dag report`."""
 
-    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+    headings: ClassVar[Mapping[str, str]] = _FOR_JOBS_AND_RUNS
+    texts: ClassVar[Mapping[str, str]] = _OF_RUNS
 
 
 @flag_group
@@ -193,13 +235,14 @@ class AttachOptions(
     RunArchsOptions,
     WhereOptions,
     KeyOptions,
-    AgentOptions,
+    StoreAgentOptions,
     ResultFileOptions,
     GeneralOptions,
 ):
     """The flags of `dag attach`."""
 
-    headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+    headings: ClassVar[Mapping[str, str]] = _FOR_JOBS_AND_RUNS
+    texts: ClassVar[Mapping[str, str]] = _OF_RUNS
 
     runs: tuple[str, ...] = arguments(TEXT, "[RUN]", "The id of a run, or how it begins.")
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from dag.core.arch import DEFAULT_ARCH, Arch
 from dag.core.build.options import (
+    STORE_KINDS,
     CommonOptions,
     OnlyOptions,
     RepositoryOptions,
@@ -19,8 +20,8 @@ from dag.core.flags import Options, flag, flag_group, switch
 from dag.core.jobs.claims import SCHEME
 from dag.core.jobs.options import (
     FOR_JOBS,
-    AgentOptions,
     AttachOptions,
+    StoreAgentOptions,
     UnitBuildOptions,
     WhereOptions,
 )
@@ -82,12 +83,24 @@ class PublishOptions(
     WaitOptions,
     CommonOptions,
     SignerOptions,
-    AgentOptions,
+    StoreAgentOptions,
     GeneralOptions,
 ):
     """The flags of `dag publish`."""
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+    texts: ClassVar[Mapping[str, str]] = {
+        "store": f"Publish what this store has finished: {STORE_KINDS}.",
+        "on": "Publish from this place: `local`, which is this machine, or `kubernetes`, where a pod "
+        "does it.",
+        "repositories": "Do not ask for what this repository has, as `dag build` does not build that.",
+        "keyrings": "Trust packages that are signed with this public key, a file or a URL, as "
+        "`dag build` does.",
+        "target_template": "Know a package by this target of make, like package/{name}, as "
+        "`dag build` does.",
+        "common": "Count this file, directory or pattern as a part of every unit, besides what the "
+        "Makefile names, as `dag build` does.",
+    }
 
     def check(self) -> None:
         """Refuse what makes no sense together.
