@@ -19,6 +19,7 @@ from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
+from dag.core.build.twice import second_of, second_units
 from dag.core.store.layout import STATE, make_run_id
 from dag.errors import UsageError
 from dag.io.store.directory import DirectoryObjects
@@ -182,6 +183,43 @@ def test_a_log_is_followed_until_its_unit_is_settled(
     thread.join(10)
     assert not thread.is_alive()
     assert found.get_nowait() == b"no end"
+    assert found.empty()
+
+
+def test_a_log_is_followed_until_the_second_build_is_settled_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.build.runs._LOOK", 0.01)
+    monkeypatch.setattr("dag.run.build.runs._ASK", 0.01)
+    store.lock.acquire(wait=False, say=print)
+    first = Unit("a")
+    run, scheduler = (
+        store.runs.begin(),
+        Scheduler([first, *second_units([first])], RunLimits(jobs=1)),
+    )
+    found: SimpleQueue[bytes] = SimpleQueue()
+
+    def listen() -> None:
+        for line in read_log(store, "a", say=print, follow=True):
+            found.put(line)
+
+    with begin_journal(run, ABOUT, scheduler) as journal:
+        log = store.runs.log(run, "a")
+        log.write_bytes(b"the first build\n")
+        for event in ENDS:
+            journal.append(lines.encode_event(1, event))
+        journal.sync()
+        thread = threading.Thread(target=listen)
+        thread.start()
+        assert found.get(timeout=60) == b"the first build"
+        with log.open("ab") as file:
+            file.write(b"the second build\n")
+        assert found.get(timeout=60) == b"the second build"
+        again = second_of("a")
+        for event in (Succeeded(again, 1), Proven(again, 1)):
+            journal.append(lines.encode_event(2, event))
+    thread.join(10)
+    assert not thread.is_alive()
     assert found.empty()
 
 

@@ -149,7 +149,7 @@ def read_log(
     """Yield the lines of a unit's log: the latest one, or that of the run whose id begins so.
 
     If another package kept the latest run from building it, that is said before an older log. With
-    `follow` this goes on until the unit is settled or its run has ended; of a run on another machine
+    `follow` this goes on until the unit is settled, with its second build, or its run has ended; of a run on another machine
     the lines come then, all at once.
 
     Raises:
@@ -213,8 +213,10 @@ class _Growth:
         if time.monotonic() - self._asked < _ASK:
             return True
         status = _status(self._store, self._run)
-        states = {one.name: UnitState(one.state) for one in status.result.units}
-        if not status.is_alive or states.get(self._unit, UnitState.DONE) in SETTLED:
+        mine = [one for one in status.result.units if one.name == self._unit]
+        states = [one.state for one in mine]
+        states += [one.second.state for one in mine if one.second]  # it writes the same log
+        if not status.is_alive or all(UnitState(state) in SETTLED for state in states):
             return False
         self._asked = time.monotonic()
         return True
