@@ -27,7 +27,8 @@ from obstore.store import AzureStore, S3Store
 
 from dag.core.limits import BUILT_PACKAGE
 from dag.io import durable
-from dag.io.store.objects import HINT, ObjectFacts, Objects, StoredObject, StoreError, check_key
+from dag.io.store.buckets.refusals import bucket_error, tries, unsettled
+from dag.io.store.objects import ObjectFacts, Objects, StoredObject, StoreError, check_key
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -79,12 +80,23 @@ class CloudStore(Objects):
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an object unless there is one; return whether it was written."""
-        with self._explained():
-            try:
-                obstore.put(self._store, check_key(name), data, mode="create", use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
+        for pause in tries():
+            with self._explained():
+                try:
+                    obstore.put(
+                        self._store, check_key(name), data, mode="create", use_multipart=False
+                    )
+                except (AlreadyExistsError, PreconditionError):
+                    pass
+                else:
+                    return True
+            # S3 also refuses where a deletion or another write is just under way, of which it is not
+            # known yet whether anything comes.
+            # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+            if self.look(name) is not None:
                 return False
-            return True
+            time.sleep(pause)
+        raise unsettled(self.address(name))
 
     def create_from(self, name: str, source: int, *, begin: int = 0) -> bool:
         """Write an object from an open file's bytes from `begin` on, unless there is one.
@@ -199,12 +211,12 @@ class CloudStore(Objects):
         try:
             yield
         except BaseError as error:
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
+            raise bucket_error(self._where, error) from error
         except OSError as error:
             if error.errno is not None:  # of a file here
                 raise
             # obstore raises Python's own errors, such as FileNotFoundError, for some answers.
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
+            raise bucket_error(self._where, error) from error
 
 
 def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStore:
@@ -239,8 +251,3 @@ def _open(bucket: Bucket, environment: Mapping[str, str]) -> S3Store | AzureStor
 
 def _facts(meta: ObjectMeta) -> ObjectFacts:
     return ObjectFacts(meta["path"], meta["size"], time.time() - meta["last_modified"].timestamp())
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else type(error).__name__

@@ -29,8 +29,8 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from google.oauth2 import service_account
 
 from dag.io import durable
+from dag.io.store.buckets.refusals import bucket_error, tries, unsettled
 from dag.io.store.objects import (
-    HINT,
     ObjectFacts,
     Objects,
     StoredObject,
@@ -205,7 +205,7 @@ class GoogleStore(Objects):
 
     def _take(self, name: str, limit: Limit, take: Callable[[storage.Blob], T]) -> T | None:
         """Return what `take` makes of an object, which is asked again if somebody wrote meanwhile."""
-        while True:
+        for pause in tries():
             with self._explained():
                 blob = self._get(name)
                 if blob is None:
@@ -216,6 +216,8 @@ class GoogleStore(Objects):
                     google.api_core.exceptions.PreconditionFailed,
                 ):
                     return take(blob)
+            time.sleep(pause)
+        raise unsettled(self.address(name))
 
     def _write(self, name: str, data: bytes, generation: int | None) -> bool:
         with self._explained():
@@ -250,7 +252,7 @@ class GoogleStore(Objects):
             # Objects are of buckets, and only who makes a bucket needs a project.
             client = storage.Client(project=None, credentials=credentials)
         except ValueError as error:  # settings of the environment that contradict each other
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
+            raise bucket_error(self._where, error) from error
         for scheme in ("https://", "http://"):
             adapter = requests.adapters.HTTPAdapter(pool_maxsize=self.at_once)
             client._http.mount(scheme, adapter)  # noqa: SLF001  # there is no other way to it
@@ -265,13 +267,9 @@ class GoogleStore(Objects):
             google.api_core.exceptions.GoogleAPIError,
             google.cloud.storage.exceptions.DataCorruption,
             google.cloud.storage.exceptions.InvalidResponse,
+            requests.RequestException,
         ) as error:
-            raise StoreError(f"{self._where}: {_first_line(error)}", hint=HINT) from error
-        except requests.RequestException as error:
-            raise StoreError(
-                f"{self._where} cannot be reached: {_first_line(error)}",
-                hint="does the network of this machine lead there?",
-            ) from error
+            raise bucket_error(self._where, error) from error
 
 
 def _external_account(file: str) -> identity_pool.Credentials | None:
@@ -324,8 +322,3 @@ def _facts(name: str, blob: storage.Blob) -> ObjectFacts:
         renewed = datetime.fromisoformat((blob.metadata or {}).get(_RENEWED, ""))
         times.append(renewed.timestamp())
     return ObjectFacts(name, int(blob.size or 0), time.time() - max(times, default=time.time()))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else type(error).__name__

@@ -1,0 +1,115 @@
+"""The refusals and silences of buckets' servers: what they say themselves, and what to do about it.
+
+The libraries of the clouds put the server's own words behind their own, or leave them out of the
+first line, and tell of a network in the words of their insides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from dag.core.web import redact_text
+from dag.io.retries import RetryPolicy
+from dag.io.store.objects import HINT, StoreError
+
+_CODE = re.compile(r"<Code>\s*([^<]{1,100}?)\s*</Code>")
+_MESSAGE = re.compile(r"<Message>\s*([^<]{1,600})")
+_REGION = re.compile(r"<Region>\s*([a-z0-9-]{1,40})\s*</Region>|expecting '([a-z0-9-]{1,40})'")
+_INSIDES = "Debug source:"
+"""What obstore puts between an error's own words and its parts, as Rust writes them."""
+_PART = re.compile(r'\b(?:message|error): "([^"\\]{1,200})"')
+_CERTIFICATE = re.compile(r"InvalidCertificate\((?:\s*\w+\()*\s*(\w{1,60})")
+_BODY = re.compile(r"[:\s]*\ufeff?<(?:\?xml|!DOCTYPE|html|Error)\b.*", re.DOTALL | re.IGNORECASE)
+_LONGEST = 500
+
+_TRUST = (
+    "is that the right server? Then $SSL_CERT_FILE must name a file with its CA, for gs:// also"
+    " $REQUESTS_CA_BUNDLE"
+)
+_NETWORK = (
+    "does the network of this machine lead there? A server of one's own is named by"
+    " $AWS_ENDPOINT_URL, $AZURE_STORAGE_ENDPOINT or $STORAGE_EMULATOR_HOST"
+)
+_REGION_HINT = "$AWS_REGION must name the region of that bucket"
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+# https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes
+# https://cloud.google.com/storage/docs/json_api/v1/status-codes
+_HINTS = (
+    (
+        r"RequestTimeTooSkewed|RequestExpired|date header too old|reasonable timeframe",
+        "set the clock of this machine, which is too far from the server's",
+    ),
+    (
+        r"ExpiredToken|TokenRefreshRequired|InvalidToken|invalid_grant|Reauthentication|(?:is|has) expired",
+        "log in again, or renew the Secret of --bucket-secret: those credentials have run out",
+    ),
+    (
+        r"PermanentRedirect|redirect without LOCATION|AuthorizationHeaderMalformed|IllegalLocation",
+        _REGION_HINT,
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed",
+        "that server does not know the key that the environment has: is it whole, and for there?",
+    ),
+    (
+        r"NoSuchBucket|ContainerNotFound|bucket does not exist",
+        "make it first, or is its name right?",
+    ),
+    (
+        r"NotImplemented|\b501 [A-Z]",
+        "a store needs a server that knows writes with conditions (If-Match, If-None-Match)",
+    ),
+    (r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|SSLError", _TRUST),
+    (
+        r"SlowDown|ServerBusy|InternalError|ServiceUnavailable|\b(?:408|429|50[0234]) [A-Z]",
+        "that may pass: try again later, or ask who runs that server",
+    ),
+    (
+        r"error sending request|ConnectionPool\(|Connection (?:aborted|broken)|kind: Timeout",
+        _NETWORK,
+    ),
+)
+
+
+def bucket_error(where: str, error: BaseException) -> StoreError:
+    """Return the error for a bucket whose server refused or did not answer, with what to do then."""
+    text = str(error).strip()
+    said, _, insides = text.partition(_INSIDES)
+    return StoreError(f"{where}: {_words(error, said, insides)}", hint=_hint(text))
+
+
+def tries() -> Iterator[float]:
+    """Yield for each attempt at what others may be changing how long to wait if it failed, in seconds."""
+    policy = RetryPolicy(attempts=6, first=0.1)
+    return islice(policy.pauses(), policy.attempts)
+
+
+def unsettled(address: str) -> StoreError:
+    """Return the error for an object of which a server says now that it is there, now that it is not."""
+    return StoreError(
+        f"{address}: the server says both that it is there and that it is not, again and again",
+        hint="others change it all the time, or the server has lost it: look at it, and delete it if"
+        " nobody writes there",
+    )
+
+
+def _words(error: BaseException, said: str, insides: str) -> str:
+    plain = " ".join(_BODY.sub("", said).split()) or type(error).__name__
+    if code := _CODE.search(said):
+        message = _MESSAGE.search(said)
+        told = f"{code[1]}: {' '.join(message[1].split())}" if message else code[1]
+    elif certificate := _CERTIFICATE.search(insides):
+        told = f"its certificate is not trusted ({certificate[1]})"
+    else:
+        told = next((part[1] for part in _PART.finditer(insides)), "")
+    told = told if told not in plain else ""
+    return redact_text(f"{plain[:_LONGEST]}{told and f': {told[:_LONGEST]}'}")
+
+
+def _hint(text: str) -> str:
+    hint = next((hint for words, hint in _HINTS if re.search(words, text)), HINT)
+    if hint == _REGION_HINT and (region := _REGION.search(text)):
+        hint += f", which is {region[1] or region[2]}"
+    return hint
