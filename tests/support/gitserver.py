@@ -87,10 +87,11 @@ class Upstream:
 class GitServer:
     """A server of `root`/served over smart HTTP, which counts requests.
 
-    With a `login` (`USER:PASSWORD`) it serves nobody else.
+    With a `login` (`USER:PASSWORD`) it serves nobody else. One that is `old` speaks git's first
+    protocol only, as behind a proxy that drops the header `Git-Protocol`.
     """
 
-    def __init__(self, root: Path, login: str = "") -> None:
+    def __init__(self, root: Path, login: str = "", *, old: bool = False) -> None:
         self.requests: list[str] = []
         self.logins: list[str | None] = []
         outer = self
@@ -117,7 +118,7 @@ class GitServer:
                     "QUERY_STRING": query,
                     "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                     "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                    "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                    "GIT_PROTOCOL": "" if old else self.headers.get("Git-Protocol", ""),
                 }
                 answer = subprocess.run(
                     ["git", "-c", "safe.directory=*", "http-backend"],

@@ -162,7 +162,10 @@ def test_a_proxy_that_refuses_or_is_not_there_is_said(
         uri = uri.replace("http:", "https:")
     with Forwarder(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n") as proxy:
         monkeypatch.setenv("all_proxy", f"http://{proxy.place}")
-        assert "407" in failed(cache, wanted(SMALL, uri))
+        said = failed(cache, wanted(SMALL, uri))
+        assert "HTTP 407" in said
+        assert "the proxy wants a login, which http://USER:PASSWORD@HOST:PORT" in said
+        assert len(proxy.lines) == 1  # asking again would not help
     assert "no connection" in failed(cache, wanted(SMALL, uri))
     assert origin.count() == 0
 

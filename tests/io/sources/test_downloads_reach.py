@@ -39,6 +39,24 @@ def test_a_redirect_to_anything_but_http_is_refused(
     assert origin.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("sent", "asked"),
+    [
+        ("/grün.tar".encode(), "/gr%C3%BCn.tar"),
+        ("/grün.tar".encode("latin-1"), "/gr%FCn.tar"),
+        (b"/gr%C3%BCn.tar?of=a+b%2Fc", "/gr%C3%BCn.tar?of=a+b%2Fc"),
+    ],
+)
+def test_a_redirect_that_is_not_escaped_leads_to_the_bytes_that_it_was_sent_with(
+    origin: Origin, cache: Cache, sent: bytes, asked: str
+) -> None:
+    origin.put(asked.partition("?")[0], SMALL)
+    uri = origin.redirect("/a", sent.decode("latin-1"))
+    (outcome,) = fetch(cache, wanted(SMALL, uri))
+    assert outcome.status == "fetched"
+    assert origin.exchanges[-1].request.target == asked
+
+
 def test_redirects_in_a_loop_end(origin: Origin, cache: Cache) -> None:
     origin.redirect("/b", "/a")
     assert "more than 10 redirects" in failed(cache, wanted(SMALL, origin.redirect("/a", "/b")))
@@ -50,6 +68,7 @@ def test_a_certificate_that_is_not_trusted_is_not_asked_twice(cache: Cache) -> N
         said = failed(cache, wanted(SMALL, origin.put("/a", SMALL)))
         assert "TLS: " in said
         assert "certificate" in said
+        assert "$SSL_CERT_FILE must name a file with its CA" in said
         assert origin.count() == 0
         trusted = ssl.create_default_context(cafile=str(origin.ca_file))
         (outcome,) = fetch(cache, wanted(SMALL, origin.url + "/a"), tls=trusted)

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from dag.io.sources.http import NoConnection
+from dag.io.sources.http import PROXY_LOGIN, NoConnection
 
 if TYPE_CHECKING:
     from dag.io.sources.http import Head
+
+_UNTRUSTED = ": if it is the right server, $SSL_CERT_FILE must name a file with its CA"
+_OUT_OF_DATE = ": is the clock of this machine right? Else its owner must renew the certificate"
+# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/#error-codes
+_CERTIFICATE_HINTS = {
+    **dict.fromkeys((2, 18, 19, 20, 21), _UNTRUSTED),
+    **dict.fromkeys((9, 10), _OUT_OF_DATE),
+}
 
 
 def odd_answer(head: Head) -> str:
@@ -34,7 +42,9 @@ def status_text(status: int) -> str:
 
 def refusal_text(status: int, *, has_login: bool) -> str:
     """Return an HTTP status that no further request would change, with what might."""
-    hint = ": --credentials logs in with ~/.netrc" if status == 401 and not has_login else ""
+    hint = PROXY_LOGIN if status == 407 else ""
+    if status == 401 and not has_login:
+        hint = ": --credentials logs in with ~/.netrc"
     return f"{status_text(status)}{hint}"
 
 
@@ -52,11 +62,11 @@ def failure_text(error: BaseException) -> str:
 
 
 def tls_problem(error: BaseException) -> str | None:
-    """Return why the server could not be verified; None if that is not why it failed."""
+    """Return why the server could not be verified, and what may help; None if that is not the reason."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
-            return seen.verify_message
+            return f"{seen.verify_message}{_CERTIFICATE_HINTS.get(seen.verify_code, '')}"
         if isinstance(seen, ssl.SSLError) and not isinstance(seen, ssl.SSLEOFError):
             return seen.reason or str(seen)
         seen = seen.__cause__ or seen.__context__

@@ -41,6 +41,17 @@ class Silence(Exception):  # becomes a SourceProblem
     """Nothing came for too long."""
 
 
+PROXY_LOGIN = ": the proxy wants a login, which http://USER:PASSWORD@HOST:PORT in its variable is"
+
+
+class ProxyRefused(ConnectionRefusedError):
+    """The proxy makes no way to the server; `status` is its HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the proxy refuses: HTTP {status}{PROXY_LOGIN if status == 407 else ''}")
+        self.status = status
+
+
 class Wire(asyncio.Protocol):
     """The bytes that come over a connection, until somebody takes them."""
 
@@ -127,7 +138,20 @@ class Head:
     @property
     def redirect(self) -> str | None:
         """Return where the answer sends whoever asks; None if it does not."""
-        return self.headers.get("location") if self.status in _REDIRECTS else None
+        location = self.headers.get("location") if self.status in _REDIRECTS else None
+        return None if location is None else _as_meant(location)
+
+
+def _as_meant(location: str) -> str:
+    """Return a URI of a header whose letters beyond ASCII were sent as they are: as UTF-8, or escaped.
+
+    Servers ought to escape them, and not all do.
+    """
+    sent = location.encode("latin-1")
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in sent)
 
 
 class HttpConnection:
@@ -245,7 +269,7 @@ async def _tunnel(wire: Wire, target: Target, proxy: Proxy) -> None:
         headers.append(("Proxy-Authorization", proxy.login))
     head = await _Dialogue(wire).ask("CONNECT", place, headers, stall=None)
     if not 200 <= head.status < 300:
-        raise ConnectionRefusedError(f"the proxy refuses: HTTP {head.status}")
+        raise ProxyRefused(head.status)
 
 
 class _Dialogue:

@@ -31,7 +31,14 @@ from dag.io.sources.failures import (
     status_text,
     tls_problem,
 )
-from dag.io.sources.http import BrokenConnection, Head, HttpConnection, NoConnection, Silence
+from dag.io.sources.http import (
+    BrokenConnection,
+    Head,
+    HttpConnection,
+    NoConnection,
+    ProxyRefused,
+    Silence,
+)
 from dag.io.sources.intake import Intake, Pace, finish
 
 if TYPE_CHECKING:
@@ -146,6 +153,8 @@ class SourceTransfer:
         except NoConnection as error:
             if (problem := tls_problem(error)) is not None:
                 raise Unavailable(f"TLS: {problem}") from None
+            if isinstance(error.__cause__, ProxyRefused) and not may_heal(error.__cause__.status):
+                raise Unavailable(failure_text(error)) from None
             gate.back_off()
             if isinstance(error.__cause__, TimeoutError):
                 raise _AttemptFailed(f"there was no connection in {limits.connect:g} s") from None

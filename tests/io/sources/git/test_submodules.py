@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from dag.core.sources.checkouts import repositories_of
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.stored import prune_git, read_states
@@ -38,6 +40,53 @@ def test_submodules_come_with_their_own_submodules_by_relative_and_absolute_uris
     assert prune_git(cache, repositories_of([wanted]).repositories) == []
     assert len(prune_git(cache, [])) == 3
     assert read_states(cache) == {}
+
+
+@pytest.mark.parametrize("kept_by", ["branch", "tag"])
+def test_a_server_of_the_old_protocol_gives_a_submodule_by_what_its_refs_are(
+    cache: Cache, tmp_path: Path, kept_by: str
+) -> None:
+    root = tmp_path / "git"
+    inner, outer = (Upstream(root, f"org/{name}") for name in ("in", "out"))
+    inner.commit("first")
+    commit = inner.commit("wanted")
+    if kept_by == "tag":
+        inner.commit("later")
+        inner.tag("v1")
+        git(inner.work, "reset", "-q", "--hard", "HEAD~2")
+    inner.commit("newest")
+    outer.commit("outer")
+    outer_commit = outer.submodule("in", "../in", inner, commit)
+    outer.tag("v1")
+    for upstream in (inner, outer):
+        upstream.publish()
+    with GitServer(root, old=True) as server:
+        wanted = step(f"{server.url}/org/out", outer_commit, tag="v1", submodules=True)
+        assert statuses(bring(cache, wanted)) == ["fetched"] * 2
+        assert (checkout(cache, tmp_path, wanted) / "in/file").read_text() == "wanted"
+        again = Cache(cache.directory)
+        assert statuses(bring(again, wanted)) == ["present"] * 2
+        refs = git(cache.directory / f"git/{server.host}/org/in.git", "for-each-ref")
+        assert "refs/dag/" not in refs
+
+
+def test_a_commit_that_a_server_of_the_old_protocol_lacks_is_named(
+    cache: Cache, tmp_path: Path
+) -> None:
+    root = tmp_path / "git"
+    inner, outer = (Upstream(root, f"org/{name}") for name in ("in", "out"))
+    inner.commit("first")
+    outer.commit("outer")
+    outer_commit = outer.submodule("in", "../in", inner, "1" * 40)
+    outer.tag("v1")
+    for upstream in (inner, outer):
+        upstream.publish()
+    with GitServer(root, old=True) as server:
+        wanted = step(f"{server.url}/org/out", outer_commit, tag="v1", submodules=True)
+        outcomes = bring(cache, wanted)
+    assert statuses(outcomes) == ["fetched", "failed"]
+    said = [str(problem) for outcome in outcomes for problem in outcome.problems]
+    assert [f"no branch or tag of it has the commit {'1' * 40}" in one for one in said] == [True]
 
 
 def test_a_submodule_that_no_cache_can_hold_is_named(
@@ -78,6 +127,7 @@ def test_a_cherry_pick_may_be_short_and_of_whatever_a_clone_has(
     ahead = upstream.commit("ahead", "ahead")
     git(upstream.work, "checkout", "-q", "-b", "side")
     aside = upstream.commit("aside", "aside")
+    upstream.commit("further", "aside")
     upstream.publish()
     uri = f"{server.url}/org/repo"
     wanted = step(uri, commit, branch="main", picks=f"{ahead[:10]}: why\n")
@@ -87,6 +137,10 @@ def test_a_cherry_pick_may_be_short_and_of_whatever_a_clone_has(
     both = step(uri, commit, branch="main", picks=f"{aside}: why\n")
     assert statuses(bring(Cache(cache.directory), both)) == ["fetched"]
     assert (checkout(cache, tmp_path, both) / "aside").exists()
+    shutil.rmtree(cache.directory / "git")
+    with GitServer(tmp_path / "git", old=True) as old:
+        there = step(f"{old.url}/org/repo", commit, branch="main", picks=f"{aside}: why\n")
+        assert statuses(bring(Cache(cache.directory), there)) == ["fetched"]
     shutil.rmtree(cache.directory / "git")
     short = step(uri, commit, branch="main", picks=f"{aside[:10]}: why\n")
     assert f"as BRANCH/{aside[:10]}" in failure(Cache(cache.directory), short)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dag.io.sources.records import Records
 
 _INCOMING = "refs/dag/incoming"
+_ALL = "refs/dag/all/"
+_UNADVERTISED = re.compile(r"unadvertised object|not our ref")
 _CONFLICT = re.compile(r"cannot lock ref|conflict")
 _REF = re.compile(r"refs/(?:heads|tags)/[^\s':;]+")
 
@@ -94,9 +96,11 @@ class BareRepository:
 
         """
         depth = WHOLE if WHOLE in (depth, self.state.depth) else max(depth, self.state.depth or 0)
-        source = wants[0].commit if wants[0].kind == "commit" else wants[0].ref
         try:
-            await self._download(uri, f"+{source}:{_INCOMING}", depth)
+            if wants[0].kind == "commit":
+                depth = await self._download_commit(uri, wants[0].commit, depth)
+            else:
+                await self._download(uri, f"+{wants[0].ref}:{_INCOMING}", depth=depth)
             wrong = await self._take(wants)
             self.state.depth = depth
             for want in wants:
@@ -184,7 +188,7 @@ class BareRepository:
     async def _fetch_pick(self, uri: str, want: Want, pick: Pick) -> None:
         if pick.branch:
             ref = f"refs/heads/{pick.branch}"
-            await self._download(uri, f"+{ref}:{_INCOMING}", WHOLE)
+            await self._download(uri, f"+{ref}:{_INCOMING}", depth=WHOLE)
             self.state.depth = WHOLE
             tip = await self.git.line("rev-parse", "--verify", f"{_INCOMING}^{{commit}}")
             commit = await self._commit(pick.commit)
@@ -198,8 +202,7 @@ class BareRepository:
         # melange picks it from what a clone has, which may be another branch of the remote.
         commit = await self._commit(pick.commit)
         if commit is None and is_commit(pick.commit):
-            await self._download(uri, f"+{pick.commit}:{_INCOMING}", WHOLE)
-            self.state.depth = WHOLE
+            self.state.depth = await self._download_commit(uri, pick.commit, WHOLE)
             commit = pick.commit
         if commit is None:
             raise Unverified(
@@ -220,7 +223,32 @@ class BareRepository:
         except GitFailed:
             return None
 
-    async def _download(self, uri: str, refspec: str, depth: int) -> None:
+    async def _download_commit(self, uri: str, commit: str, depth: int) -> int:
+        """Bring a commit that no ref need lead to at once; return the depth that it came with.
+
+        Servers that speak only git's older protocol give nothing but what their refs are, so all that
+        these have is asked for, as `git submodule update` does.
+        """
+        try:
+            await self._download(uri, f"+{commit}:{_INCOMING}", depth=depth)
+        except GitFailed as error:
+            if not _UNADVERTISED.search(str(error)):
+                raise
+        else:
+            return depth
+        try:
+            refspecs = [f"+refs/{kind}/*:{_ALL}{kind}/*" for kind in ("heads", "tags")]
+            await self._download(uri, *refspecs, depth=WHOLE)
+            if await self._commit(commit) is None:
+                raise GitFailed(f"no branch or tag of it has the commit {commit}", heals=False)
+            await self.git.run("update-ref", _INCOMING, commit)
+        finally:
+            listed = (await self.git.run("for-each-ref", "--format=%(refname)", _ALL)).decode()
+            orders = "".join(f"delete {name}\n" for name in listed.splitlines())
+            await self.git.run("update-ref", "--stdin", stdin=orders.encode())
+        return WHOLE
+
+    async def _download(self, uri: str, *refspecs: str, depth: int) -> None:
         shallow = (self.git.directory / "shallow").exists()
         if depth == WHOLE:
             # Tags that lie in the history come along, as in a clone: `git describe` needs them.
@@ -229,7 +257,7 @@ class BareRepository:
             options = ["--no-tags", f"--depth={depth}"]
         common = ["fetch", "--quiet", "--no-write-fetch-head", "--no-auto-gc"]
         try:
-            await self._run_making_way(*common, *options, "--", uri, refspec)
+            await self._run_making_way(*common, *options, "--", uri, *refspecs)
         except GitFailed as error:
             # The kernel stops a file at its limit, of which git says only that something broke.
             if self._files.remove_unfinished() == self.git.limits.blocks * BLOCK:
@@ -237,7 +265,7 @@ class BareRepository:
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
                 raise
-            await self.git.run(*common, "--no-tags", "--", uri, refspec)
+            await self.git.run(*common, "--no-tags", "--", uri, *refspecs)
 
     async def _name(self, name: str, ref: Ref) -> None:
         # A default branch is HEAD itself, detached: a step may want the branch elsewhere.
