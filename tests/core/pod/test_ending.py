@@ -122,6 +122,60 @@ def test_a_build_that_ended_well_and_made_nothing_says_so() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("reason", "cause", "words"),
+    [
+        ("Terminated", Cause.NODE_LOST, "shut down: why"),
+        ("Shutdown", Cause.NODE_LOST, "shut down: why"),
+        ("NodeShutdown", Cause.NODE_LOST, "was about to shut down: why"),
+        ("NodeLost", Cause.NODE_LOST, "went away: why"),
+        ("Preempting", Cause.PREEMPTED, "made way for a critical one of its node: why"),
+    ],
+)
+@pytest.mark.parametrize("phase", ["Running", "Failed"])
+def test_what_the_node_itself_did_to_a_pod_is_no_failure_of_make_without_a_condition_too(
+    reason: str, cause: Cause, words: str, phase: str
+) -> None:
+    taken = pod("make-failed")
+    taken["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] = 143
+    taken["status"] |= {"phase": phase, "reason": reason, "message": "why"}
+    ending = how_ended(taken)
+    assert ending is not None
+    assert (ending.cause, ending.exit_code) == (cause, 3)
+    assert ending.message.endswith(words)
+    assert ending.hint == "nothing is wrong with the packages: run it again"
+
+
+@pytest.mark.parametrize(("reason", "code"), [("ContainerStatusUnknown", 137), ("Unknown", 255)])
+@pytest.mark.parametrize("container", ["init", "build"])
+def test_an_exit_code_that_the_node_made_up_says_nothing_of_make(
+    reason: str, code: int, container: str
+) -> None:
+    lost = pod("done")
+    lost["spec"]["nodeName"] = "node-a"
+    kind = "initContainerStatuses" if container == "init" else "containerStatuses"
+    (status,) = (one for one in lost["status"][kind] if one["name"] == container)
+    status["state"]["terminated"] |= {"reason": reason, "exitCode": code, "message": "gone"}
+    ending = how_ended(lost)
+    assert ending is not None
+    assert (ending.cause, ending.exit_code) == (Cause.NODE_LOST, 3)
+    assert ending.message == f"node node-a does not know how container {container} ended: gone"
+
+
+@pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "OutOfcpu", "NodeAffinity"])
+def test_a_pod_that_its_node_did_not_take_has_the_nodes_words(reason: str) -> None:
+    refused = pod("new")
+    refused["status"] = {
+        "phase": "Failed",
+        "reason": reason,
+        "message": f"Pod was rejected: {reason}",
+    }
+    ending = how_ended(refused)
+    assert ending is not None
+    assert (ending.cause, ending.exit_code) == (Cause.START, 3)
+    assert ending.message == f"the pod ended without a build: Pod was rejected: {reason}"
+
+
 def test_without_a_limit_the_request_is_named() -> None:
     killed = pod("oom-child")
     del killed["spec"]["containers"][0]["resources"]["limits"]
@@ -195,6 +249,58 @@ def test_what_cannot_heal_is_hopeless(reason: str) -> None:
         "message": "no",
     }
     assert why_waiting(broken) == Waiting(f"container init: {reason}: no", hopeless=True)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["RunContainerError", "CreateContainerError", "CrashLoopBackOff", "PostStartHookError"],
+)
+def test_whatever_keeps_a_container_from_its_start_is_told(reason: str) -> None:
+    broken = pod("waiting-for-image")
+    state = broken["status"]["initContainerStatuses"][0]["state"]
+    state["waiting"] = {"reason": reason, "message": "the node says why"}
+    assert why_waiting(broken) == Waiting(f"container init: {reason}: the node says why")
+    state["waiting"] = {"reason": "PodInitializing"}
+    assert why_waiting(broken) is None
+
+
+@pytest.mark.parametrize("kind", ["secret", "configmap"])
+def test_a_secret_that_the_node_has_not_read_yet_is_waited_for(kind: str) -> None:
+    message = f"failed to sync {kind} cache: timed out waiting for the condition"
+    slow = pod("waiting-for-image")
+    slow["status"]["initContainerStatuses"][0]["state"]["waiting"] = {
+        "reason": "CreateContainerConfigError",
+        "message": message,
+    }
+    assert why_waiting(slow) == Waiting(f"container init: CreateContainerConfigError: {message}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "hint"),
+    [
+        ("ErrImagePull", "toomanyrequests: You have reached your pull rate limit.", "log in there"),
+        ("ErrImagePull", "tls: failed to verify certificate: x509: unknown authority", "trust"),
+        ("ErrImagePull", "http: server gave HTTP response to HTTPS client", "plain http"),
+        ("ErrImagePull", "dial tcp: lookup registry.example: no such host", "--pull-repo"),
+        ("ImageInspectError", "rpc error: code = Unknown desc = no disk", None),
+        ("SignatureValidationFailed", "a signature was required", None),
+    ],
+)
+def test_a_pull_that_may_heal_is_told_with_what_may_help(
+    reason: str, detail: str, hint: str | None
+) -> None:
+    waits = pod("waiting-for-image")
+    waits["status"]["initContainerStatuses"][0]["state"]["waiting"] = {
+        "reason": reason,
+        "message": detail,
+    }
+    waiting = why_waiting(waits)
+    assert waiting is not None
+    assert waiting.message.startswith("container init: cannot pull 127.0.0.1:5000/other@sha256:")
+    assert detail.rpartition("desc = ")[2] in waiting.message
+    assert not waiting.hopeless
+    assert (hint or "") in (waiting.hint or "")
+    assert bool(hint) == bool(waiting.hint)
 
 
 def test_the_schedulers_own_message_is_told() -> None:

@@ -78,6 +78,22 @@ def test_who_took_the_pod_away_is_the_cause(condition: str, cause: Cause) -> Non
     assert story.result.ending.hint == "nothing is wrong with the packages: run it again"
 
 
+def test_what_a_mesh_has_put_into_the_pod_is_not_waited_for_and_told() -> None:
+    def meshed(**states: Json) -> Json:
+        one = pod(init=ended(), **states)
+        one["spec"]["containers"].append({"name": "istio-proxy"})
+        one["status"]["containerStatuses"].append({"name": "istio-proxy", "state": RUNNING})
+        return one
+
+    story = Story().begin(meshed(build=RUNNING))
+    story.tell(PodSeen(meshed(build=ended())))
+    story.finish_logs()
+    assert story.result.ending.cause is Cause.DONE
+    (said,) = story.said
+    assert said.startswith("pod dag-x goes on, because others have put istio-proxy into it: ")
+    assert "kubectl delete pod dag-x -n n" in said
+
+
 def test_a_step_that_fails_is_told_with_its_log_and_the_pod_goes() -> None:
     story = Story().begin()
     story.see(init=ended(), populate=ended(1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -106,6 +107,22 @@ async def test_an_answer_that_is_no_http_has_a_hint(api: Origin, reach: Callable
             await kube.get("/version", patience=0)
     assert caught.value.message.startswith(f"{api.url}: ")
     assert "kubectl cluster-info" in (caught.value.hint or "")
+
+
+async def test_a_server_that_says_when_to_come_back_is_asked_then(
+    api: Origin, reach: Callable[..., Any]
+) -> None:
+    busy = b'{"kind": "Status", "message": "too many requests", "reason": "TooManyRequests"}'
+    api.on("GET", "/version").answer(429, {"Retry-After": "1"}, busy)
+    async with reach() as kube:
+        began = time.monotonic()
+        # What the server asks for does not count for the patience with it.
+        assert await kube.get("/version", patience=0.5) == json.loads(VERSION)
+        assert time.monotonic() - began >= 1
+        api.on("GET", "/version", times=None).answer(429, {"Retry-After": "86400"}, busy)
+        with pytest.raises(ApiError, match="too many requests") as caught:
+            await kube.get("/version", patience=0.1)
+    assert caught.value.retry_after == 86400
 
 
 @pytest.mark.parametrize("answer", STRANGE)

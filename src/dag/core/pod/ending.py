@@ -93,9 +93,14 @@ def how_build_ended(facts: PodFacts) -> Ending | None:
             f"the node evicted the pod: {status.get('message', '').strip()}",
             "ask for more with --disk or --ram, or use a larger node",
         )
-    if status.get("phase") == "Failed" and status.get("reason") in ("NodeLost", "NodeShutdown"):
-        return Ending(Cause.NODE_LOST, f"node {_node(pod)} went away: {status.get('message', '')}")
+    if status.get("reason") in _TAKEN_BY_NODE:
+        return _taken(pod, *_TAKEN_BY_NODE[status["reason"]], status.get("message", ""))
     found = containers(pod)
+    for name in (*steps(pod), BUILD):
+        ended = termination(found.get(name, {}))
+        if ended and _is_made_up(name, ended) and not _is_deletion(pod, ended, deleted=deleted):
+            words = f"node {{node}} does not know how container {name} ended"
+            return _taken(pod, Cause.NODE_LOST, words, ended.get("message", ""))
     for name in steps(pod):
         ended = termination(found.get(name, {}))
         if ended and ended["exitCode"] != 0 and not _is_deletion(pod, ended, deleted=deleted):
@@ -184,6 +189,22 @@ _DISRUPTIONS = {
     "DeletionByPodGC": (Cause.NODE_LOST, "node {node} no longer exists"),
     "TerminationByKubelet": (Cause.NODE_LOST, "node {node} shut down or ran out of resources"),
 }
+# What nodes' own agents call it when they end a Pod; older ones set no condition beside it.
+# https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/kubelet/nodeshutdown/nodeshutdown_manager.go
+_TAKEN_BY_NODE = {
+    "NodeLost": (Cause.NODE_LOST, "node {node} went away"),
+    "NodeShutdown": (Cause.NODE_LOST, "node {node} was about to shut down"),
+    "Shutdown": (Cause.NODE_LOST, "node {node} shut down"),
+    "Terminated": (Cause.NODE_LOST, "node {node} shut down"),
+    "Preempting": (Cause.PREEMPTED, "the pod made way for a critical one of its node"),
+}
+_UNKNOWN = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""Reasons of a container that was gone, as after its node began anew: the exit code is made up."""
+
+
+def _is_made_up(name: str, ended: KubeView) -> bool:
+    # Of a step before the build that went well, a node may forget all but that.
+    return ended.get("reason") in _UNKNOWN and (name == BUILD or ended["exitCode"] != 0)
 
 
 def _disruption(pod: KubeView) -> Ending | None:
@@ -191,13 +212,17 @@ def _disruption(pod: KubeView) -> Ending | None:
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             reason = condition.get("reason", "")
             cause, words = _DISRUPTIONS.get(reason, (Cause.EVICTED, f"disrupted: {reason}"))
-            message = condition.get("message", "").strip()
-            return Ending(
-                cause,
-                words.format(node=_node(pod)) + (f": {message}" if message else ""),
-                "nothing is wrong with the packages: run it again",
-            )
+            return _taken(pod, cause, words, condition.get("message", ""))
     return None
+
+
+def _taken(pod: KubeView, cause: Cause, words: str, message: str) -> Ending:
+    message = message.strip()
+    return Ending(
+        cause,
+        words.format(node=_node(pod)) + (f": {message}" if message else ""),
+        "nothing is wrong with the packages: run it again",
+    )
 
 
 def _is_deletion(pod: KubeView, ended: KubeView, *, deleted: bool) -> bool:

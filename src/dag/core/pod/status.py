@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dag.core.kube.objects import KubeView
-from dag.core.pod.manifest import BUILD, OUT, UPLOAD
+from dag.core.pod.manifest import BUILD, OURS, OUT, UPLOAD
 
 
 def containers(pod: KubeView) -> dict[str, KubeView]:
@@ -55,6 +55,21 @@ def is_working(pod: KubeView, main: str = BUILD) -> bool:
         waits = any(is_waiting(found.get(name, {})) for name in (UPLOAD, OUT))
         return has_ended(found[main]) or not waits
     return any(is_running(found.get(name, {})) for name in steps(pod))
+
+
+def words_on_strangers(pod: KubeView) -> Iterator[str]:
+    """Yield what is to be said of containers that others have put into a build's Pod, and that run.
+
+    A mesh injects such ones. Sidecars among the init containers end when the others have.
+    """
+    beside = {item["name"] for item in pod["spec"]["containers"]} - OURS
+    run = [name for name, one in containers(pod).items() if name in beside and is_running(one)]
+    if run:
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        yield (
+            f"pod {name} goes on, because others have put {', '.join(run)} into it:"
+            f" kubectl delete pod {name} -n {namespace} ends it"
+        )
 
 
 def steps(pod: KubeView) -> list[str]:

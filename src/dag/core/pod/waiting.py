@@ -26,8 +26,20 @@ def event_time(event: KubeView) -> str:
 
 
 # Reasons of a waiting container: https://pkg.go.dev/k8s.io/kubernetes/pkg/kubelet/images#pkg-variables
-_PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"})
+_PULL = frozenset(
+    {
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
 _NEVER = frozenset({"InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull"})
+_ORDINARY = frozenset({"", "ContainerCreating", "PodInitializing"})
+"""The reasons of a container whose turn has not come."""
+# What kubelets say while they cannot read a Secret or a ConfigMap yet that is there.
+_PASSING = re.compile(r"failed to sync|timed out|deadline exceeded|connection refused")
 _MISSING = re.compile(
     r"not found|manifest unknown|name unknown|repository does not exist", re.IGNORECASE
 )
@@ -38,6 +50,25 @@ _PULL_PREFIXES = re.compile(
     r"(?:Back-off pulling image \"[^\"]*\"(?:: ErrImagePull: )?|rpc error: code = \w+ desc = "
     r"|failed to pull and unpack image \"[^\"]*\": |Failed to pull image \"[^\"]*\": )*"
 )
+_PULL_HINTS = (
+    (
+        re.compile(r"toomanyrequests|429 Too Many|rate limit", re.IGNORECASE),
+        "that registry lets the node pull no more for now: wait, log in there, or use a copy",
+    ),
+    (
+        re.compile(r"x509: |certificate"),
+        "the container runtime of the node must trust the registry's certificate",
+    ),
+    (
+        re.compile(r"server gave HTTP response to HTTPS client"),
+        "the container runtime of the node must be told that this registry speaks plain http",
+    ),
+    (
+        re.compile(r"no such host|dial tcp|i/o timeout"),
+        "does the network of the node lead there? --pull-repo is how nodes know the registry",
+    ),
+)
+"""What to do about a pull that may heal, by words of its message; the first that fits."""
 _DENIED = re.compile(r"unauthorized|denied|forbidden|no basic auth", re.IGNORECASE)
 # How kubelets say that they, or their container runtime, know no user namespaces:
 # https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/userns/userns_manager.go
@@ -70,8 +101,9 @@ def why_waiting(pod: KubeView, events: Sequence[KubeView] = ()) -> Waiting | Non
             hint, hopeless = _about_pull(detail)
             text = f"container {name}: cannot pull {image}: {detail or reason}"
             return Waiting(text, hopeless=hopeless, hint=hint)
-        if reason in _NEVER or (reason == "CreateContainerError" and detail):
-            return Waiting(f"container {name}: {reason}: {detail}", hopeless=reason in _NEVER)
+        if reason in _NEVER or (detail and reason not in _ORDINARY):
+            hopeless = reason in _NEVER and not _PASSING.search(detail)
+            return Waiting(f"container {name}: {reason}: {detail}", hopeless=hopeless)
     scheduled = scheduling(pod)
     if scheduled.get("status") == "False":
         return Waiting(f"not scheduled: {scheduled.get('message') or scheduled.get('reason')}")
@@ -94,7 +126,7 @@ def _about_pull(detail: str) -> tuple[str | None, bool]:
         return "that image is for other architectures than this node's", True
     if _MISSING.search(detail):
         return "is the name right, and does the image exist?", True
-    return None, False
+    return next((hint for words, hint in _PULL_HINTS if words.search(detail)), None), False
 
 
 def _failed_pull(events: Sequence[KubeView]) -> str:

@@ -54,7 +54,7 @@ from dag.core.pod.states import (
     WatchTrigger,
     state_after,
 )
-from dag.core.pod.status import is_working, late_containers
+from dag.core.pod.status import is_working, late_containers, words_on_strangers
 from dag.errors import DagError, Interrupted
 
 # A node may need this many seconds more than the Pod's own grace period to let it go.
@@ -370,6 +370,8 @@ class PodWatch:
             seconds=now - self._created,
         )
         self._stop_streams()
+        if self.rules.tells_creation and not self.is_gone:
+            self._actions += map(Tell, words_on_strangers(self.pod))
         self._actions.append(Conclude(result))
 
     def _abort(self, error: DagError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ import msgspec
 
 from dag.core.kube.objects import KubeObject
 from dag.core.limits import TooLarge
+from dag.core.web import parse_retry_after
 from dag.errors import InfrastructureError
 from dag.io.kube.auth import CredentialError
 
@@ -17,6 +19,7 @@ from dag.io.kube.auth import CredentialError
 class ApiError(InfrastructureError):
     """A request failed; `status` is that of HTTP, or 0 if there was no answer.
 
+    `retry_after` is how many seconds the server asked to wait.
     With `settles`, no answer of a kind that comes and goes where contact has been good, but at
     first contact says that something is set up wrongly.
     """
@@ -29,11 +32,13 @@ class ApiError(InfrastructureError):
         reason: str = "",
         hint: str | None = None,
         settles: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.reason = reason
         self.settles = settles
+        self.retry_after = retry_after
 
 
 @contextmanager
@@ -226,7 +231,13 @@ def refusal_of(server: str, response: httpx2.Response) -> ApiError:
         hint for (status, words), hint in _HINTS.items() if status == code and words in message
     )
     otherwise = _FAILING if code >= 500 else None if is_status else _NO_ANSWER
-    return ApiError(message, status=code, reason=reason, hint=next(hints, otherwise))
+    return ApiError(
+        message,
+        status=code,
+        reason=reason,
+        hint=next(hints, otherwise),
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), time.time()),
+    )
 
 
 _NO_ANSWER = "kubectl cluster-info asks the same server; is the cluster up?"

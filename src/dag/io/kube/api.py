@@ -33,6 +33,7 @@ from dag.io.kube.answers import (
     translate_errors,
 )
 from dag.io.kube.kubeconfig import Cluster
+from dag.io.kube.patience import RequestPatience
 from dag.io.retries import RetryPolicy
 from dag.io.web import read_answer as read_limited_answer
 
@@ -116,7 +117,7 @@ class Kube:
 
         """
         params = {"dryRun": "All"} if dry_run else {}
-        deadline = time.monotonic() + patience
+        left = RequestPatience(patience)
         for pause in pauses():
             try:
                 return await self._once("POST", path, params=params, body=manifest)
@@ -124,10 +125,10 @@ class Kube:
                 if not self.may_heal(error):
                     raise
                 failed = error
-            await asyncio.sleep(pause)
+            await asyncio.sleep(left.pause(failed, pause))
             if not dry_run and (found := await self.find_made(path, manifest, label=label)):
                 return found
-            if time.monotonic() > deadline:
+            if left.is_over:
                 raise failed
         raise AssertionError
 
@@ -297,8 +298,7 @@ class Kube:
         patch: str | None = None,
         listed: bool = False,
     ) -> KubeObject:
-        now = time.monotonic()
-        deadline = now + patience
+        left, strict = RequestPatience(patience), RequestPatience(min(patience, _REFUSAL_PATIENCE))
         for pause in pauses():
             try:
                 return await self._once(
@@ -312,13 +312,14 @@ class Kube:
                 )
             except ApiError as error:
                 if error.status in (401, 403) and self._welcome:
-                    if time.monotonic() > now + min(patience, _REFUSAL_PATIENCE):
+                    if strict.is_over:
                         raise
-                elif not self.may_heal(error) or time.monotonic() > deadline:
+                elif not self.may_heal(error) or left.is_over:
                     raise
                 if error.status == 0:
                     self._note_loss(error)
-            await asyncio.sleep(pause)
+                wait = left.pause(error, pause)
+            await asyncio.sleep(wait)
         raise AssertionError
 
     async def _once(

@@ -24,6 +24,8 @@ from dag.io.kube.api import PATIENCE, Kube, pauses
 # that is silent for longer is dead, or of a server that does not; then reading the list costs little.
 _WATCH_SECONDS = 240
 _WATCH_SILENCE = 90.0
+# One that a busy server puts off is not asked for sooner than it says, up to so many seconds.
+_WATCH_ASKED = 30.0
 # One that ends sooner and brought nothing is cut off by something: asking at once would be a flood.
 _WATCH_SHORT = 5.0
 
@@ -74,7 +76,7 @@ async def watch_objects(
     last = {item["metadata"]["uid"]: item for item in known}
     waits = pauses()
     while True:
-        began, fruitful = time.monotonic(), False
+        began, fruitful, asked = time.monotonic(), False, 0.0
         listed = await kube.read_list(path, patience=patience, **selectors)
         now = {item["metadata"]["uid"]: item for item in listed["items"]}
         for change in _differences(last, now):
@@ -92,10 +94,11 @@ async def watch_objects(
         except ApiError as error:
             if error.status not in (401, 403, 410) and not kube.may_heal(error):
                 raise
+            asked = min(error.retry_after or 0.0, _WATCH_ASKED)
         yield WatchStopped()
         if fruitful or time.monotonic() - began >= _WATCH_SHORT:
             waits = pauses()
-        await asyncio.sleep(next(waits))
+        await asyncio.sleep(max(next(waits), asked))
 
 
 async def _watch_from(
