@@ -27,7 +27,7 @@ from dag.core.pod.reading import ContainerLog
 from dag.core.pod.waiting import why_waiting
 from dag.core.visible import visible
 from dag.core.web import redact
-from dag.io.image.registry.auth import Challenge
+from dag.io.image.registry.auth import parse_challenges
 from tests.support.definitions import compiled
 
 STAMP = b"2026-01-01T00:00:00Z "
@@ -90,9 +90,9 @@ SUBPACKAGES = b"package: {name: x, version: 1}\nsubpackages: [&a {name: a}"
 WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "a line of a log without an end": (log_line, 1 << 20),
     "what make says of a target": (failed_target, 1000),
-    "a challenge of letters": (lambda n: Challenge.parse("Bearer " + "a" * n), 20_000),
-    "a challenge of open quotes": (lambda n: Challenge.parse("Bearer " + 'a="\\"' * n), 20_000),
-    "a challenge of blanks": (lambda n: Challenge.parse("Bearer a=" + " " * n + "x " * n), 20_000),
+    "a challenge of letters": (lambda n: parse_challenges("Bearer " + "a" * n), 20_000),
+    "a challenge of open quotes": (lambda n: parse_challenges("Bearer " + 'a="\\"' * n), 20_000),
+    "a challenge of blanks": (lambda n: parse_challenges("Bearer a=" + " " * n + "x " * n), 20_000),
     "colours": (lambda n: visible("\x1b[1;" * n), 50_000),
     "orders": (lambda n: visible("##" + "a##" * n), 50_000),
     "blanks": (lambda n: visible(" \n" * n + " " * n), 50_000),

@@ -18,7 +18,7 @@ from dag.errors import DagError
 from dag.io.archives import DamagedStream, gunzip, limit_pieces, reader_of, unpack
 from dag.io.image.registry import credentials
 from dag.io.image.registry.answers import parse_location
-from dag.io.image.registry.auth import Challenge
+from dag.io.image.registry.auth import parse_challenges
 from dag.io.image.registry.refusals import parse_refusal
 from tests.fuzz.targets.common import file_of, target, text_of
 
@@ -61,7 +61,7 @@ def references(data: bytes) -> None:
 
 @target
 def challenge(data: bytes) -> None:
-    Challenge.parse(text_of(data))
+    parse_challenges(text_of(data))
 
 
 @target

@@ -15,7 +15,7 @@ from dag.core.image.archive import file_of
 from dag.core.image.descriptors import Blob
 from dag.errors import InfrastructureError
 from dag.io.image.bundle import push_bundle
-from dag.io.image.registry.auth import Challenge
+from dag.io.image.registry.auth import Challenge, parse_challenges
 from dag.io.image.registry.refusals import RegistryError
 from dag.io.image.registry.repository import ImageRepository, resolve
 from dag.io.image.registry.requests import Body, RegistryTransport
@@ -251,6 +251,9 @@ def test_an_upload_elsewhere_gets_no_token(docker: Path) -> None:
         assert seen == [None]
 
 
+ERRING = {"error": "", "scope": "a", "realm": "x, Basic y"}
+
+
 def test_credentials_do_not_go_to_a_token_server_without_https(docker: Path) -> None:
     with Origin() as origin:
         host = origin.url.removeprefix("http://")
@@ -291,10 +294,61 @@ def test_secrets_in_an_answer_are_not_shown(docker: Path) -> None:
             'Bearer realm="https://a/t",service="s", Basic realm="r"',
             Challenge("bearer", {"realm": "https://a/t", "service": "s"}),
         ),
+        ('Bearer error=,scope="a" , realm="x, Basic y"', Challenge("bearer", ERRING)),
     ],
 )
 def test_a_challenge_is_taken_apart(header: str, expected: Challenge) -> None:
-    assert Challenge.parse(header) == expected
+    assert parse_challenges(header)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "schemes"),
+    [
+        ('Basic realm="a, b=c", Bearer realm="https://a/t",service="s"', ["basic", "bearer"]),
+        ("Negotiate, Basic realm=x", ["negotiate", "basic"]),
+        ('Basic realm="r",Bearer realm="https://a/t"', ["basic", "bearer"]),
+        (", ,", []),
+    ],
+)
+def test_each_challenge_of_a_header_counts(header: str, schemes: list[str]) -> None:
+    found = parse_challenges(header)
+    assert [challenge.scheme for challenge in found] == schemes
+    assert all(
+        challenge.parameters["realm"] == "https://a/t"
+        for challenge in found
+        if challenge.scheme == "bearer"
+    )
+
+
+@pytest.mark.parametrize("before", ['Basic realm="a, b"', "Negotiate"])
+def test_what_everybody_may_read_is_read_whatever_else_a_registry_offers(before: str) -> None:
+    def answer(request: Incoming) -> Answer:
+        if request.header("authorization") == "Bearer everybodys":
+            return Answer.of(200, {"Docker-Content-Digest": f"sha256:{'1' * 64}"})
+        challenge = f'{before}, Bearer realm="{origin.url}/token",service="s"'
+        return Answer.of(401, {"WWW-Authenticate": challenge})
+
+    with Origin() as origin:
+        origin.handle("/token", lambda _: Answer.of(200, body=b'{"access_token":"everybodys"}'))
+        origin.handle("/v2/a/manifests/1", answer)
+        host = origin.url.removeprefix("http://")
+        assert resolve(f"{host}/a:1") == f"{host}/a@sha256:{'1' * 64}"
+
+
+def test_a_token_server_that_is_busy_is_asked_when_it_says() -> None:
+    waits: list[float] = []
+    with Origin() as origin:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{origin.url}/token"'}
+        origin.on("GET", "/token").answer(429, {"Retry-After": "33"})
+        origin.handle("/token", lambda _: Answer.of(200, body=b'{"token":"one"}'))
+        origin.on("HEAD", "/v2/", header=("authorization", "Bearer one")).answer(
+            200, {"Docker-Content-Digest": f"sha256:{'1' * 64}"}
+        )
+        origin.on("HEAD", "/v2/", times=None).answer(401, challenge)
+        host = origin.url.removeprefix("http://")
+        with RegistryTransport(host, sleep=waits.append) as transport:
+            assert ImageRepository(transport, "a").digest_of("1") == f"sha256:{'1' * 64}"
+    assert waits == [33]
 
 
 def blob(data: bytes) -> Blob:
@@ -304,5 +358,5 @@ def blob(data: bytes) -> Blob:
 def test_a_long_word_in_a_challenge_takes_no_time() -> None:
     began = time.process_time()
     for text in ("a" * 60_000, "a=" * 30_000, 'a="' * 20_000, "a" + " " * 60_000):
-        Challenge.parse(f"Bearer {text}")
+        parse_challenges(f"Bearer {text}")
     assert time.process_time() - began < 2  # it once took 37 s

@@ -14,6 +14,7 @@ import pytest
 
 from dag.core.image.archive import file_of
 from dag.core.image.descriptors import Blob
+from dag.core.image.layers import INDEX_TYPE, canonical_json
 from dag.io.image.bundle import push_bundle
 from dag.io.image.registry.refusals import (
     Refused,
@@ -265,6 +266,13 @@ def test_a_mount_that_is_refused_is_an_upload(
     assert repository.upload(blob(DATA), Body.of(DATA), source="t/none") == len(DATA)
 
 
+def test_a_mount_that_breaks_the_registry_is_an_upload(
+    proxy: FaultProxy, repository: ImageRepository
+) -> None:
+    proxy.on("POST", "mount=", times=None).answer(500)
+    assert repository.upload(blob(DATA), Body.of(DATA), source="t/none") == len(DATA)
+
+
 def test_a_mount_of_what_is_not_there_is_an_upload(repository: ImageRepository) -> None:
     assert repository.upload(blob(DATA), Body.of(DATA), source="t/none") == len(DATA)
 
@@ -273,6 +281,58 @@ def test_a_registry_without_a_digest_header_is_read() -> None:
     with Origin() as origin:
         origin.put("/v2/a/manifests/1", b"{}")
         assert resolve(f"{host_of(origin)}/a:1") == f"{host_of(origin)}/a@{blob(b'{}').digest}"
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_registry_that_knows_no_head_is_read_and_written(
+    proxy: FaultProxy, repository: ImageRepository, status: int
+) -> None:
+    proxy.on("HEAD", times=None).answer(status)
+    assert upload(repository) == len(DATA)
+    assert repository.digest_of("1") is None
+    manifest = canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []})
+    repository.put_manifest("1", INDEX_TYPE, manifest)
+    assert repository.digest_of("1") == blob(manifest).digest
+
+
+@pytest.mark.parametrize("to", ["http://storage.example/x?state=signed", "ftp://127.0.0.1/x"])
+def test_nothing_is_uploaded_to_where_others_could_read_it(to: str) -> None:
+    with Origin() as origin:
+        origin.on("POST", "uploads").answer(202, {"Location": to})
+        with RegistryTransport(host_of(origin)) as transport:
+            repository = ImageRepository(transport, "a", writes=True)
+            with pytest.raises(
+                RegistryError, match=r"wants what is uploaded at .*without https"
+            ) as caught:
+                upload(repository)
+    assert "signed" not in caught.value.message
+    assert "X-Forwarded-Proto" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "hint"),
+    [
+        ("PUT", "uploads", 413, "client_max_body_size"),
+        ("POST", "uploads", 405, "read-only"),
+        ("PUT", "manifests", 400, "must take OCI's indexes"),
+        ("PUT", "manifests", 415, "must take OCI's indexes"),
+        ("GET", "manifests", 404, "is it still there?"),
+    ],
+)
+def test_a_refusal_says_what_may_help(
+    proxy: FaultProxy, repository: ImageRepository, method: str, path: str, status: int, hint: str
+) -> None:
+    words = b'{"errors":[{"code":"UNSUPPORTED","message":"no"}]}'
+    proxy.on(method, path, times=None).answer(status, body=words)
+    asked = {
+        ("PUT", "uploads"): lambda: upload(repository),
+        ("POST", "uploads"): lambda: upload(repository),
+        ("PUT", "manifests"): lambda: repository.put_manifest("1", INDEX_TYPE, b"{}"),
+        ("GET", "manifests"): lambda: repository.manifest("1"),
+    }
+    with pytest.raises(Refused, match=f"{status} UNSUPPORTED: no") as caught:
+        asked[method, path]()
+    assert hint in (caught.value.hint or "")
 
 
 def test_redirects_have_an_end() -> None:

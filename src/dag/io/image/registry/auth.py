@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import httpx2
 
 from dag.core.image.descriptors import parse_object
 from dag.core.image.references import DEFAULT_HOST
-from dag.core.web import is_loopback
+from dag.core.web import is_loopback, parse_retry_after
 from dag.errors import InfrastructureError
 from dag.io.image.registry.answers import parse_url
 from dag.io.image.registry.credentials import Credentials, Lookup, look_up
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 Scopes = tuple[str, ...]
 
-# A name begins where no letter is before it: otherwise each letter of a long word would be tried.
-_PARAMETER = re.compile(r'(?<![A-Za-z_])([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+# A scheme, or a parameter of the scheme before it: these have a value, which may be empty.
+_PART = re.compile(
+    r'([A-Za-z][A-Za-z0-9._-]*)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]*)))?', re.DOTALL
+)
 _TOKEN = re.compile(r"[!-~]+")
 _CLIENT = "dag"
 
@@ -50,23 +53,26 @@ def repository_of(scopes: Scopes) -> str:
 
 @dataclass(frozen=True)
 class Challenge:
-    """A `WWW-Authenticate` header: its scheme in lower case, and its parameters."""
+    """A challenge: its scheme and the names of its parameters in lower case."""
 
     scheme: str
     parameters: dict[str, str]
 
-    @classmethod
-    def parse(cls, header: str) -> Challenge:
-        """Read the header.
 
-        https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
-        """
-        scheme, _, rest = header.strip().partition(" ")
-        found: dict[str, str] = {}
-        for m in _PARAMETER.finditer(rest):
-            # Another challenge may follow in the same header, with a realm of its own.
-            found.setdefault(m[1].lower(), m[2] if m[2] is not None else m[3])
-        return cls(scheme.lower(), found)
+def parse_challenges(header: str) -> list[Challenge]:
+    """Read a `WWW-Authenticate` header, which may have several challenges.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
+    """
+    found: list[Challenge] = []
+    for part in _PART.finditer(header):
+        name, quoted, plain = part[1].lower(), part[2], part[3]
+        value = plain if quoted is None else quoted
+        if value is None:
+            found.append(Challenge(name, {}))
+        elif found:
+            found[-1].parameters.setdefault(name, value)
+    return found
 
 
 class Authorizer:
@@ -126,7 +132,9 @@ class Authorizer:
 
     def _new_header(self, response: httpx2.Response, scopes: Scopes) -> str | None:
         challenges = [
-            Challenge.parse(header) for header in response.headers.get_list("www-authenticate")
+            challenge
+            for header in response.headers.get_list("www-authenticate")
+            for challenge in parse_challenges(header)
         ]
         credentials = self._find_credentials(repository_of(scopes))
         for challenge in challenges:
@@ -170,6 +178,7 @@ class Authorizer:
                 + f" ({self.describe(scopes)})",
                 status=response.status_code,
                 hint=f"docker login {self._host}",
+                retry_after=parse_retry_after(response.headers.get("retry-after"), time.time()),
             )
         token = _parse_token(response)
         if token is None:

@@ -15,7 +15,7 @@ from dag.io.retries import MayHeal
 from dag.io.web import public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     import httpx2
 
@@ -163,6 +163,41 @@ def _cause_of(error: BaseException) -> BaseException:
             return seen
         seen = seen.__cause__ or seen.__context__
     return error
+
+
+def refusal_hint(
+    host: str, request: httpx2.Request, status: int, codes: Collection[str]
+) -> str | None:
+    """Return what to do about a refusal that has nothing to do with who asks."""
+    plain = request.url.scheme == "http"
+    match status:
+        case 400 if plain and not codes:
+            # What servers of https say to plain http; the answer to a HEAD has no words.
+            return (
+                "does it speak https there? then leave out --insecure-registry, and use the host's"
+                " name for a registry on this machine"
+            )
+        case 400 | 415 | 422 if request.method == "PUT" and "/manifests/" in request.url.path:
+            return (
+                "a registry must take OCI's indexes, and layers of zstd: one that is too old is"
+                " updated, or name another repository"
+            )
+        case 404 if request.method == "GET":
+            return "is it still there? Somebody may have deleted it, or its name is another one"
+        case 405 if request.method in ("POST", "PUT"):
+            return "that registry may be read-only, such as a mirror: name another repository"
+        case 413:
+            return (
+                "the registry, or a proxy before it, takes nothing of that size: let who runs it"
+                " raise the limit (client_max_body_size of nginx)"
+            )
+        case 429:
+            return f"log in for a higher limit: {denied_hint(host, push=False)}"
+        case _ if status >= 500:
+            return (
+                "the registry fails, or what is in front of it: try again later, or ask who runs it"
+            )
+    return None
 
 
 def denied_hint(host: str, *, push: bool) -> str:

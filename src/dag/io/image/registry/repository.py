@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from dag.core.image.references import Reference
 
 _ACCEPT = f"{INDEX_TYPE}, {MANIFEST_TYPE}, {DOCKER_INDEX_TYPE}, {DOCKER_MANIFEST_TYPE}"
+_NO_HEAD = (405, 501)
+"""What a server says that knows no HEAD, as some do that stand before a registry."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,12 @@ class ImageRepository:
             RegistryError: also when the repository does not exist.
 
         """
-        response = self._request("HEAD", f"manifests/{version}", ok=(200, 404), accept=_ACCEPT)
+        ok = (200, 404, *_NO_HEAD)
+        response = self._request("HEAD", f"manifests/{version}", ok=ok, accept=_ACCEPT)
         if response.status_code == 404:
             return None
+        if response.status_code in _NO_HEAD:
+            return self._digest_by_reading(version)
         # Optional by the specification, so older registries leave it out.
         digest = response.headers.get("docker-content-digest")
         if not digest:
@@ -83,6 +88,14 @@ class ImageRepository:
             raise RegistryError(
                 f"registry {self.host}, asked for {self.name}:{version}, says: {error}"
             ) from None
+
+    def _digest_by_reading(self, version: str) -> str | None:
+        try:
+            return self.manifest(version).digest
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+            return None
 
     def manifest(self, version: str) -> Manifest:
         """Read a manifest; one asked for by digest is checked against it."""
@@ -158,9 +171,11 @@ class ImageRepository:
             try:
                 session = self._open_session(blob.digest, mount)
             except Refused as refusal:
-                if mount is None or refusal.heals:
+                if mount is None:
                     raise
-                mount = None  # not ours to read; that is no reason not to upload it
+                mount = None  # not ours to read, or broken; that is no reason not to upload it
+                if refusal.heals:
+                    raise
                 session = self._open_session(blob.digest, mount)
             if session is None:
                 return 0
@@ -208,17 +223,22 @@ class ImageRepository:
         if response.status_code == 201:
             return None
         try:
-            return str(parse_location(response))
+            url = parse_location(response)
         except ValueError as error:
             raise RegistryError(f"registry {self.host}, asked for an upload: {error}") from None
         except KeyError:
             raise RegistryError(
                 f"registry {self.host} opened an upload without saying where"
             ) from None
+        self._transport.require_https(url, "wants what is uploaded at")
+        return str(url)
 
     def _has_blob(self, digest: str) -> bool:
         response = self._transport.send(
-            "HEAD", self._url(f"blobs/{digest}"), scopes=self._scopes, ok=(200, 404)
+            "HEAD",
+            self._url(f"blobs/{digest}"),
+            scopes=self._scopes,
+            ok=(200, 404, *_NO_HEAD),
         )
         return response.status_code == 200
 

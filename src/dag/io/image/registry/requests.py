@@ -20,6 +20,7 @@ from dag.io.image.registry.refusals import (
     denied_hint,
     missing_repository_hint,
     parse_refusal,
+    refusal_hint,
     unreachable,
 )
 from dag.io.retries import RetryPolicy, retry
@@ -229,12 +230,23 @@ class RegistryTransport:
             raise self.unreachable(error) from error
         except ValueError as error:
             raise RegistryError(f"registry {self.host} redirects: {error}") from None
+        self.require_https(url, "redirects to")
+        return url
+
+    def require_https(self, url: httpx2.URL, what: str) -> None:
+        """Refuse a URL that the registry has named, if what goes there could be read on its way.
+
+        Raises:
+            RegistryError: it is neither https, nor http where that is allowed.
+
+        """
         plain = url.scheme != "https" and not (self.insecure or is_loopback(url.host))
         if url.scheme not in ("https", "http") or plain:
             raise RegistryError(
-                f"registry {self.host} redirects to {public_url(url)}, without https"
+                f"registry {self.host} {what} {public_url(url)}, without https",
+                hint="a registry behind a proxy that speaks https must know that: the proxy has to"
+                " send X-Forwarded-Proto",
             )
-        return url
 
     def _refusal(self, response: httpx2.Response, scopes: Scopes) -> Refused:
         said = parse_refusal(response)
@@ -260,17 +272,7 @@ class RegistryTransport:
             message = f"registry {self.host} has no repository {repository}: {what}"
             make = missing_repository_hint(self.host, repository)
             hint = f"make it first: {make}" if make else "check the name, or make it first"
-        elif status == 400 and request.url.scheme == "http" and not said.codes:
-            # What servers of https say to plain http; the answer to a HEAD has no words.
-            hint = (
-                "does it speak https there? then leave out --insecure-registry, and use the host's"
-                " name for a registry on this machine"
-            )
-        elif status == 429:
-            hint = f"log in for a higher limit: {denied_hint(self.host, push=False)}"
-        elif status >= 500:
-            hint = (
-                "the registry fails, or what is in front of it: try again later, or ask who runs it"
-            )
+        else:
+            hint = refusal_hint(self.host, request, status, said.codes)
         asked = parse_retry_after(response.headers.get("retry-after"), time.time())
         return Refused(message, status=status, codes=said.codes, hint=hint, retry_after=asked)
