@@ -57,8 +57,8 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 
 
 def test_content_range() -> None:
-    assert ContentRange.parse("bytes 5-9/10") == ContentRange(5, 10)
-    assert ContentRange.parse("bytes 5-9/*") == ContentRange(5, None)
+    assert ContentRange.parse("bytes 5-9/10") == ContentRange(5, 10, 10)
+    assert ContentRange.parse("bytes 5-9/*") == ContentRange(5, None, 10)
     assert ContentRange.parse("bytes */10") == ContentRange(None, 10)
     for odd in (None, "", "bytes 5/10", "items 1-2/3", f"bytes 1-2/{'9' * 5000}"):
         assert ContentRange.parse(odd) == ContentRange()

@@ -24,7 +24,7 @@ _SECRET_WORDS = re.compile(
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s'\"]+")
 _NO_URI_CHARACTER = re.compile(r"[\x00-\x20\x7f\\]")
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
-_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/(?:([0-9]{1,18})|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/(?:([0-9]{1,18})|\*)")
 _LOOPBACK = re.compile(r"127(\.\d{1,3}){3}")
 
 _HEALING_BELOW_500 = frozenset({408, 425, 429})
@@ -186,6 +186,8 @@ class ContentRange:
     """The position of the first byte that comes."""
     whole: int | None = None
     """The size of the whole file in bytes."""
+    end: int | None = None
+    """The position behind the last byte that comes."""
 
     @classmethod
     def parse(cls, value: str | None) -> ContentRange:
@@ -196,5 +198,5 @@ class ContentRange:
         match = _CONTENT_RANGE.fullmatch(value or "")
         if match is None:
             return cls()
-        first, whole = match.groups()
-        return cls(None if first is None else int(first), None if whole is None else int(whole))
+        first, last, whole = (None if text is None else int(text) for text in match.groups())
+        return cls(first, whole, None if last is None else last + 1)

@@ -6,7 +6,7 @@ import pytest
 
 from dag.io.sources.cache import Cache
 from tests.support.downloading import DATA, SMALL, failed, fetch, wanted
-from tests.support.faults import Answer, Origin
+from tests.support.faults import Answer, Incoming, Origin
 
 
 @pytest.mark.parametrize("after", [0, 1, 1000, 65_536, 1_048_576, 2_999_999])
@@ -105,3 +105,32 @@ def test_a_range_that_was_not_asked_for_is_not_taken(origin: Origin, cache: Cach
     assert "HTTP 206" in failed(cache, download)
     (cache.directory / f"{download.name}.part").write_bytes(DATA[:100])
     assert "HTTP 206" in failed(cache, download)
+
+
+@pytest.mark.parametrize("most", [700_000, len(DATA)])
+def test_a_server_that_gives_a_file_in_parts_is_asked_for_all_of_them(
+    origin: Origin, cache: Cache, most: int
+) -> None:
+    def handler(request: Incoming) -> Answer:
+        first = int((request.header("range") or "bytes=0-").partition("=")[2].rstrip("-"))
+        last = min(first + most, len(DATA)) - 1
+        headers = {"Content-Range": f"bytes {first}-{last}/{len(DATA)}"}
+        return Answer.of(206, headers, DATA[first : last + 1])
+
+    (outcome,) = fetch(cache, wanted(DATA, origin.handle("/a", handler)))
+    assert (outcome.status, outcome.received) == ("fetched", len(DATA))
+    assert origin.count() == -(-len(DATA) // most)
+
+
+def test_a_server_that_promises_more_than_there_is_comes_to_an_end(
+    origin: Origin, cache: Cache
+) -> None:
+    def handler(request: Incoming) -> Answer:
+        first = int((request.header("range") or "bytes=0-").partition("=")[2].rstrip("-"))
+        if first:
+            return Answer.of(206, {"Content-Range": f"bytes {first}-{first}/9999"}, b"")
+        return Answer.of(206, {"Content-Range": f"bytes 0-{len(SMALL) - 1}/9999"}, SMALL)
+
+    said = failed(cache, wanted(SMALL + b"more", origin.handle("/a", handler)))
+    assert "expected sha256:" in said
+    assert origin.count() <= 9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ _CERTIFICATE_HINTS = {
     **dict.fromkeys((2, 18, 19, 20, 21), _UNTRUSTED),
     **dict.fromkeys((9, 10), _OUT_OF_DATE),
 }
+
+_BYTES = re.compile(r"bytearray\(b('.*'|\".*\")\)")
+"""How h11 shows what it could not read."""
 
 
 def odd_answer(head: Head) -> str:
@@ -57,7 +61,8 @@ def failure_text(error: BaseException) -> str:
     if isinstance(error, NoConnection):
         return f"there is no connection: {text}"
     if isinstance(error, h11.RemoteProtocolError):
-        return f"the server broke the protocol, or broke off: {text}"
+        plain = _BYTES.sub(r"\1", text)
+        return f"the server broke the protocol, or broke off: {plain}"
     return "the connection broke"
 
 

@@ -197,10 +197,11 @@ class SourceTransfer:
                 longest = self._limits.retry.longest_asked
                 gate.back_off(min(asked or 0, longest))
             raise _AttemptFailed(status_text(status), asked)
-        if status == 206 and offset:
-            if sent.first != offset:
-                await self._in_thread(self._part.restart)
-                raise _AttemptFailed("the server answered with another range than was asked for")
+        if status == 206 and sent.first == offset:
+            pass  # also without a wish for a range: it is from the first byte on
+        elif status == 206 and offset:
+            await self._in_thread(self._part.restart)
+            raise _AttemptFailed("the server answered with another range than was asked for")
         elif status == 200:
             if offset:
                 await self._in_thread(self._part.restart)
@@ -208,6 +209,9 @@ class SourceTransfer:
         else:
             raise Unavailable(refusal_text(status, has_login=has_login))
         await self._body(connection, head)
+        if status == 206 and self._part.size == sent.end and sent.end < (sent.whole or 0):
+            # Some give no more than so much of a file at once: the next attempt goes on from there.
+            raise _AttemptFailed(f"it came in parts, up to byte {self._part.size} of {sent.whole}")
 
     async def _redirect(self, connection: HttpConnection, head: Head, uri: str) -> str:
         target = head.redirect or ""
