@@ -8,9 +8,9 @@ import pytest
 
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.process import GitLimits
-from tests.support.checkouts import failure, step
+from tests.support.checkouts import bring, failure, statuses, step
 from tests.support.faults import Origin
-from tests.support.gitserver import GitServer, Upstream
+from tests.support.gitserver import GitServer, Upstream, git
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,29 @@ def test_redirects_elsewhere_and_in_loops_end(cache: Cache, target: str, said: s
 def test_an_answer_that_will_stay_is_not_asked_for_again(cache: Cache, status: int) -> None:
     with Origin() as origin:
         origin.on("GET", "/a/", times=None).answer(status, {"WWW-Authenticate": "Basic realm=x"})
-        failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
+        said = failure(cache, step(f"{origin.url}/a", "1" * 40, tag="v1"))
         assert origin.count() <= 2  # git itself asks again when it has a password
+        assert ("--credentials logs in as you would" in said) == (status == 401)
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_what_may_help(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.tag("v1")
+    upstream.publish()
+    git(upstream.bare, "update-server-info")
+    with Origin(tls=True) as origin:
+        for file in upstream.bare.rglob("*"):
+            if file.is_file():
+                path = file.relative_to(upstream.bare.parents[1])
+                origin.put(f"/{path}", file.read_bytes())
+        wanted = step(f"{origin.url}/org/repo.git", commit, tag="v1")
+        said = failure(cache, wanted)
+        assert "$GIT_SSL_CAINFO must name a file with its CA" in said
+        monkeypatch.setenv("GIT_SSL_CAINFO", str(origin.ca_file))
+        assert statuses(bring(Cache(cache.directory), wanted)) == ["fetched"]
 
 
 def test_a_server_that_is_busy_is_asked_again_and_a_stall_ends(cache: Cache) -> None:

@@ -62,7 +62,8 @@ _WILL_STAY = re.compile(
     r"|does not support shallow|returned error: 4(?!08|29)\d\d|Permission denied|No space left",
     re.IGNORECASE,
 )
-
+_CERTIFICATE = re.compile(r"SSL certificate|certificate verification", re.IGNORECASE)
+_WANTS_LOGIN = re.compile(r"Authentication failed|could not read (?:Username|Password)")
 _NO_MEMORY = re.compile(r"Out of memory|Cannot allocate memory")
 
 
@@ -144,7 +145,7 @@ class Git:
                 f"git {arguments[0]}: it needed more than {most} of memory", heals=False
             )
         if code:
-            raise _failure(code, errors, arguments)
+            raise _failure(code, errors, arguments, has_login=self._credentials)
         return output
 
     async def _attend(self, process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, str]:
@@ -210,7 +211,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _failure(code: int, errors: str, arguments: Sequence[str]) -> GitFailed:
+def _failure(code: int, errors: str, arguments: Sequence[str], *, has_login: bool) -> GitFailed:
     lines: list[str] = []
     for line in filter(None, map(str.strip, errors.splitlines())):
         if lines and lines[-1].endswith(":"):  # the next line says it
@@ -222,4 +223,8 @@ def _failure(code: int, errors: str, arguments: Sequence[str]) -> GitFailed:
     text = "; ".join(dict.fromkeys(line.partition(":")[2].strip() for line in telling[:2]))
     text = re.sub(r"[a-z+]+://\S+", lambda found: redact(found[0]), text)
     message = f"git {arguments[0]}: {text[:500] or f'exit {code}'}"
+    if _CERTIFICATE.search(errors):
+        message += ": if it is the right server, $GIT_SSL_CAINFO must name a file with its CA"
+    elif _WANTS_LOGIN.search(errors) and not has_login:
+        message += ": --credentials logs in as you would, if that repository exists"
     return GitFailed(message, heals=not _WILL_STAY.search(errors))
