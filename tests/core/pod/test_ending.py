@@ -162,6 +162,19 @@ def test_an_exit_code_that_the_node_made_up_says_nothing_of_make(
     assert ending.message == f"node node-a does not know how container {container} ended: gone"
 
 
+@pytest.mark.parametrize(
+    ("code", "words", "hint"), [(137, "SIGKILL", "--ram"), (143, "SIGTERM", "run it again")]
+)
+def test_a_signal_is_named_with_what_may_have_sent_it(code: int, words: str, hint: str) -> None:
+    killed = pod("make-failed")
+    killed["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] = code
+    ending = how_ended(killed)
+    assert ending is not None
+    assert (ending.cause, ending.exit_code) == (Cause.MAKE, 1)
+    assert f"{words} (exit code {code})" in ending.message
+    assert hint in (ending.hint or "")
+
+
 @pytest.mark.parametrize("reason", ["UnexpectedAdmissionError", "OutOfcpu", "NodeAffinity"])
 def test_a_pod_that_its_node_did_not_take_has_the_nodes_words(reason: str) -> None:
     refused = pod("new")

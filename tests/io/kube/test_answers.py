@@ -100,6 +100,25 @@ async def test_a_refusal_of_the_api_stays_in_its_own_words(
     assert (caught.value.message, caught.value.hint) == ("pods is not there", None)
 
 
+@pytest.mark.parametrize(
+    ("message", "hint"),
+    [
+        ('pods "x" is forbidden: failed quota: q: must specify limits.cpu', "LimitRange"),
+        ("pods is forbidden: maximum cpu usage per Container is 1, but limit is 2", "--cpu"),
+        ('pods "x" is forbidden: exceeded quota: q, requested: cpu=8', "describe quota"),
+    ],
+)
+async def test_what_a_namespace_does_not_allow_is_told_with_what_may_help(
+    api: Origin, reach: Callable[..., Any], message: str, hint: str
+) -> None:
+    api.on("GET", "/version").answer(403, {}, json.dumps({"message": message}).encode())
+    async with reach() as kube:
+        with pytest.raises(ApiError) as caught:
+            await kube.get("/version")
+    assert caught.value.message == message
+    assert hint in (caught.value.hint or "")
+
+
 async def test_an_answer_that_is_no_http_has_a_hint(api: Origin, reach: Callable[..., Any]) -> None:
     api.on("GET", "/version", times=None).answer(200, {"Content-Length": "many"}, b"")
     async with reach() as kube:

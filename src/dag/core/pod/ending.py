@@ -175,11 +175,19 @@ def _build_ending(pod: KubeView, ended: KubeView, *, deleted: bool) -> Ending:
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")
     if code > 128 and code - 128 in _SIGNALS:
         name = _SIGNALS[code - 128]
-        return Ending(Cause.MAKE, f"the build was ended by {name} (exit code {code})")
+        return Ending(
+            Cause.MAKE,
+            f"the build was ended by {name} (exit code {code})",
+            _SIGNAL_HINTS.get(name),
+        )
     return Ending(Cause.MAKE, f"make failed with exit code {code}")
 
 
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGNAL_HINTS = {
+    "SIGKILL": "a node that runs out of memory does that: ask for more with --ram",
+    "SIGTERM": "a node that shuts down does that, or somebody who ended it there: run it again",
+}
 
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 _DISRUPTIONS = {

@@ -254,6 +254,12 @@ _HINTS = {
     " pod-security.kubernetes.io/enforce=privileged",
     (403, "exceeded quota"): "ask for less with --cpu, --ram and --disk; `kubectl describe quota"
     " -n NAMESPACE` tells what is left",
+    (
+        403,
+        "failed quota",
+    ): "a LimitRange in the namespace can say what containers get that name no limit",
+    (403, "usage per "): "the namespace limits that: ask for less with --cpu, --ram and --disk;"
+    " `kubectl describe limitrange -n NAMESPACE` tells how much",
     (403, "cannot"): "ask who runs the cluster for that permission",
 }
 """What to do about a refusal, by its status and words of its message; the first that fits."""
