@@ -20,6 +20,7 @@ from dag.io.package.apkindex import index_text
 from tests.run.agent.conftest import Pod
 from tests.support.apks import gzip_members, make_apk
 from tests.support.buckets import Store, s3
+from tests.support.faults import FaultProxy
 from tests.support.waiting import eventually, opens_something
 
 pytestmark = pytest.mark.xdist_group("upload")  # what is shared is made in one process
@@ -197,6 +198,18 @@ def test_twenty_pods_at_once_lose_no_entry(server: Store, bucket: Store, tmp_pat
             one.processes[0].kill()
             one.processes[0].communicate()
     assert sorted(listed(bucket)) == sorted(f"p{number}-1-r0.apk" for number in range(20))
+
+
+def test_a_bucket_that_is_busy_for_a_while_does_not_cost_the_build(pod: Pod, bucket: Store) -> None:
+    make_apk(pod.packages / "a-1-r0.apk", "a")
+    with FaultProxy(bucket.url) as between:
+        pod.environment = {**bucket.secret, "AWS_ENDPOINT_URL": between.url}
+        # More often than the library for it asks by itself.
+        busy = b"<Error><Code>SlowDown</Code></Error>"
+        rule = between.on("PUT", "a-1-r0", times=12).answer(503, body=busy)
+        upload(pod, bucket)
+        assert rule.fired == 12
+    assert listed(bucket) == ["a-1-r0.apk"]
 
 
 def test_a_bucket_that_refuses_is_the_reason(pod: Pod, bucket: Store) -> None:

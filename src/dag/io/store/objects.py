@@ -44,6 +44,9 @@ HINT = (
 class StoreError(InfrastructureError):
     """A store cannot be reached, or refuses."""
 
+    lasts: bool = False
+    """Whether it would be the same later."""
+
 
 class StoredObject(Struct, frozen=True):
     """An object as it was read, and what tells this version of it from any other."""
@@ -205,7 +208,11 @@ def insist(operation: Callable[[], T]) -> T:
         StoreError: it still does.
 
     """
-    return retry(operation, _PATIENCE, heals=lambda error: isinstance(error, StoreError))
+    return retry(
+        operation,
+        _PATIENCE,
+        heals=lambda error: isinstance(error, StoreError) and not error.lasts,
+    )
 
 
 def update(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dag.core.limits import PACKAGE_INDEX
@@ -16,7 +17,7 @@ from dag.io.agent.intake import Taken, take_packages
 from dag.io.package.apkindex import index_text
 from dag.io.package.prover import PackageReader
 from dag.io.package.signing import SigningKey
-from dag.io.store.objects import StoreError, update
+from dag.io.store.objects import StoreError, insist, update
 from dag.report.terminal import say
 from dag.report.words import count
 from dag.run.agent.awaiting import await_build
@@ -49,7 +50,8 @@ def upload(order: UploadOrder) -> None:
     """Wait for the end of the build, and upload every package that is whole.
 
     Subpackages come first: where the package of a build is, its subpackages are. The index comes
-    last, and is replaced only if it is still the one that was read.
+    last, and is replaced only if it is still the one that was read. What took hours to build is not
+    given up for a bucket that is busy for some seconds.
 
     Raises:
         StoreError: the bucket cannot be written to.
@@ -64,14 +66,14 @@ def upload(order: UploadOrder) -> None:
     store = open_with_settings(order.bucket)
     place = f"{PACKAGES}/{order.arch}"
     index = f"{place}/{FILE_NAME}"
-    found = store.read(index, PACKAGE_INDEX)
+    found = insist(partial(store.read, index, PACKAGE_INDEX))
     known = _listed(found.data if found else None, order.bucket)
     new = [one for one in built if not is_listed(known, one.package)]
     for one in sorted(new, key=lambda one: one.package.apk.origin == one.package.apk.name):
-        store.upload(f"{place}/{one.package.apk.file}", one.file)
+        insist(partial(store.upload, f"{place}/{one.package.apk.file}", one.file))
     say(f"{count(len(built), 'package')} are in {order.bucket}/{place}")
     try:
-        update(store, index, PACKAGE_INDEX, lambda found: _merged(found, new, order))
+        insist(lambda: update(store, index, PACKAGE_INDEX, lambda it: _merged(it, new, order)))
     except InfrastructureError as error:
         raise StoreError(
             f"the packages are uploaded, but the index of the bucket is as it was: {error.message}",

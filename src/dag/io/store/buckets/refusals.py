@@ -33,6 +33,11 @@ _NETWORK = (
     " $AWS_ENDPOINT_URL, $AZURE_STORAGE_ENDPOINT or $STORAGE_EMULATOR_HOST"
 )
 _REGION_HINT = "$AWS_REGION must name the region of that bucket"
+_MISSING_HINT = "make it first, or is its name right?"
+_CONDITIONS_HINT = (
+    "a store needs a server that knows writes with conditions (If-Match, If-None-Match)"
+)
+_LASTING = frozenset({_REGION_HINT, _MISSING_HINT, _CONDITIONS_HINT})
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 # https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes
 # https://cloud.google.com/storage/docs/json_api/v1/status-codes
@@ -55,11 +60,11 @@ _HINTS = (
     ),
     (
         r"NoSuchBucket|ContainerNotFound|bucket does not exist",
-        "make it first, or is its name right?",
+        _MISSING_HINT,
     ),
     (
         r"NotImplemented|\b501 [A-Z]",
-        "a store needs a server that knows writes with conditions (If-Match, If-None-Match)",
+        _CONDITIONS_HINT,
     ),
     (r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|SSLError", _TRUST),
     (
@@ -77,7 +82,12 @@ def bucket_error(where: str, error: BaseException) -> StoreError:
     """Return the error for a bucket whose server refused or did not answer, with what to do then."""
     text = str(error).strip()
     said, _, insides = text.partition(_INSIDES)
-    return StoreError(f"{where}: {_words(error, said, insides)}", hint=_hint(text))
+    hint = next((hint for words, hint in _HINTS if re.search(words, text)), HINT)
+    region = _REGION.search(text) if hint == _REGION_HINT else None
+    which = f", which is {region[1] or region[2]}" if region else ""
+    found = StoreError(f"{where}: {_words(error, said, insides)}", hint=hint + which)
+    found.lasts = hint in _LASTING
+    return found
 
 
 def tries() -> Iterator[float]:
@@ -106,10 +116,3 @@ def _words(error: BaseException, said: str, insides: str) -> str:
         told = next((part[1] for part in _PART.finditer(insides)), "")
     told = told if told not in plain else ""
     return redact_text(f"{plain[:_LONGEST]}{told and f': {told[:_LONGEST]}'}")
-
-
-def _hint(text: str) -> str:
-    hint = next((hint for words, hint in _HINTS if re.search(words, text)), HINT)
-    if hint == _REGION_HINT and (region := _REGION.search(text)):
-        hint += f", which is {region[1] or region[2]}"
-    return hint
