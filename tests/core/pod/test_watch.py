@@ -60,7 +60,7 @@ def test_why_it_waits_is_said_once_a_change() -> None:
 def test_events_that_may_not_be_read_are_a_detail() -> None:
     story = Story().begin()
     (said,) = story.of(Tell, story.tell(PodEventsHidden()))
-    assert said == Tell("events may not be read, so waiting is explained less well", detail=True)
+    assert said == Tell("events cannot be read, so waiting is explained less well", detail=True)
 
 
 def test_the_pending_timeout_counts_from_the_creation_whatever_happens_meanwhile() -> None:

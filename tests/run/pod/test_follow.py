@@ -109,6 +109,22 @@ async def test_a_pod_is_followed_from_its_creation_to_its_result(
     assert b"pod dag-x created in namespace n" in said.err
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+async def test_events_that_cannot_be_read_end_no_watch(
+    origin: Origin, kube: Kube, status: int
+) -> None:
+    api = OnePod(origin, pod(init=ended(), build=RUNNING))
+
+    def refuse(_request: Incoming) -> Answer:
+        api.become(pod(init=ended(), build=ended()))
+        return Answer.of(status, body=b'{"kind": "Status", "message": "no events here"}')
+
+    origin.handle(EVENTS, refuse)
+    async with asyncio.timeout(20):
+        result = await follower(kube, reads_logs=False).run()
+    assert result.ending.cause is Cause.DONE
+
+
 async def test_who_cancels_it_gets_the_pod_deleted_and_an_interruption(
     origin: Origin, kube: Kube
 ) -> None:

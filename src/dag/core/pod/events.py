@@ -67,7 +67,7 @@ class PodEventSeen:
 
 @dataclass(frozen=True, slots=True)
 class PodEventsHidden:
-    """This user may not read Events."""
+    """Events cannot be read: this user may not, or the server has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,7 @@ class PodWatch:
                     node = self.pod["spec"].get("nodeName", "?") if self.pod else "?"
                     self._tell_once(f"node {node} does not answer; Kubernetes waits for it")
             case PodEventsHidden():
-                words = "events may not be read, so waiting is explained less well"
+                words = "events cannot be read, so waiting is explained less well"
                 self._actions.append(Tell(words, detail=True))
             case _:
                 assert_never(event)
