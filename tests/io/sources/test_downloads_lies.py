@@ -12,6 +12,7 @@ import pytest
 
 from dag.core.package.model import Fetch
 from dag.core.sources.downloads import downloads_of
+from dag.io.retries import RetryPolicy
 from dag.io.sources.cache import Cache
 from dag.io.sources.transport import TransferLimits
 from tests.support.downloading import (
@@ -161,6 +162,29 @@ def test_retry_after_is_waited_for_and_beyond_patience_it_is_said(
     (outcome,) = fetch(cache, other)
     assert outcome.status == "failed"
     assert "asks to come back in 3600 s" in str(outcome.problems[0])
+
+
+def test_a_host_that_only_asks_for_patience_is_given_up_for_all_of_its_files(
+    origin: Origin, cache: Cache
+) -> None:
+    items = [wanted(b"%d" % number, f"{origin.url}/{number}") for number in range(100)]
+    origin.on("GET", times=None).answer(429, {"Retry-After": "1"})
+    said = failed(cache, *items).splitlines()
+    assert len(said) == 100
+    # At once, and then one for each time that it was waited for.
+    assert origin.count() < 50
+    assert "the server asks to come back later, again and again" in said[-1]
+
+
+def test_a_host_that_asks_for_too_much_patience_is_not_waited_for_by_any_of_its_files(
+    origin: Origin, cache: Cache
+) -> None:
+    items = [wanted(b"%d" % number, f"{origin.url}/{number}") for number in range(40)]
+    origin.on("GET", times=None).answer(503, {"Retry-After": "3600"})
+    limits = TransferLimits(retry=RetryPolicy(longest_asked=600))
+    said = failed(cache, *items, limits=limits).splitlines()
+    assert all("asks to come back in 3600 s" in line for line in said)
+    assert origin.count() == 40
 
 
 def test_a_compressed_answer_is_taken_as_it_is_and_the_reason_is_said(

@@ -52,6 +52,9 @@ _FRESH_STARTS = 2
 """How often a wrong digest is put down to how the bytes came together: resumed, or cut off where
 nobody could see it."""
 
+_BUSY = frozenset({429, 503})
+"""The answers of a host that wants fewer requests, or later ones."""
+
 
 class Unavailable(Exception):  # becomes a Problem, never an error of the program
     """The URI did not give the file, and asking again would not help."""
@@ -128,6 +131,8 @@ class SourceTransfer:
             except UsageError as error:
                 raise Unavailable(error.message) from None
             async with self._transport.turn(target) as gate:
+                if gate.is_given_up:  # else each file of a busy host would wait anew
+                    raise Unavailable("the server asks to come back later, again and again")
                 onward = await self._request(gate, target, uri)
             if onward is None:
                 return
@@ -141,6 +146,8 @@ class SourceTransfer:
         limits = self._limits
         try:
             connection, head = await self._ask(gate, target)
+            if head.status not in _BUSY:
+                gate.note_answer()
             try:
                 if head.redirect is not None:
                     return await self._redirect(connection, head, uri)
@@ -193,9 +200,9 @@ class SourceTransfer:
             raise _AttemptFailed("the server has less of the file than is here")
         if may_heal(status):
             asked = parse_retry_after(head.headers.get("retry-after"), time.time())
-            if status in (429, 503):
-                longest = self._limits.retry.longest_asked
-                gate.back_off(min(asked or 0, longest))
+            if status in _BUSY:
+                # Who asks for more than anybody waits for is not waited for by the other files either.
+                gate.back_off((asked or 0) if self._limits.retry.waits_for(asked) else 0)
             raise _AttemptFailed(status_text(status), asked)
         if status == 206 and sent.first == offset:
             pass  # also without a wish for a range: it is from the first byte on

@@ -44,14 +44,20 @@ class TransferLimits:
 class Gate:
     """A host: its connections, how many requests it gets at once, and until when none."""
 
-    def __init__(self, limit: int, proxy: Proxy | None, tls: ssl.SSLContext | None) -> None:
-        """Take how many requests are let in at first, and the way to the host."""
+    def __init__(
+        self, limit: int, rounds: int, proxy: Proxy | None, tls: ssl.SSLContext | None
+    ) -> None:
+        """Take how many requests are let in at first, and the way to the host.
+
+        After `rounds` in a row in which it has only asked for patience, the host is given up.
+        """
         self._proxy = proxy
         self._tls = tls
         self._idle: list[HttpConnection] = []
         self._limit = limit
         self._active = 0
         self._quiet_until = 0.0
+        self._rounds_left = self._rounds = rounds
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
@@ -62,7 +68,7 @@ class Gate:
             self._active += 1
         try:
             # Waiting for a moment that others may move: there is no event to wait for.
-            while (wait := self._quiet_until - time.monotonic()) > 0:  # noqa: ASYNC110
+            while not self.is_given_up and (wait := self._quiet_until - time.monotonic()) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(wait)
             yield
         finally:
@@ -72,8 +78,20 @@ class Gate:
 
     def back_off(self, seconds: float = 0) -> None:
         """Let fewer in from now on, and nobody for so many seconds."""
+        now = time.monotonic()
         self._limit = max(1, self._limit // 2)
-        self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
+        if seconds and now >= self._quiet_until:  # not for each of those that were under way
+            self._rounds_left -= 1
+        self._quiet_until = max(self._quiet_until, now + seconds)
+
+    def note_answer(self) -> None:
+        """Take note that the host has answered with something else than a wish for patience."""
+        self._rounds_left = self._rounds
+
+    @property
+    def is_given_up(self) -> bool:
+        """Return whether the host has asked for patience too often, and said nothing else in between."""
+        return self._rounds_left < 0
 
     async def connect(self, target: Target, *, patience: float) -> HttpConnection:
         """Return a connection that nobody uses; `patience` is in seconds.
@@ -161,7 +179,9 @@ class SourceTransport:
                 from dag.io.web import tls_context
 
                 self._tls = self._tls or tls_context()
-            gate = self._gates[target.origin] = Gate(self.limits.per_host, proxy, self._tls)
+            gate = self._gates[target.origin] = Gate(
+                self.limits.per_host, self.limits.retry.attempts, proxy, self._tls
+            )
         return gate
 
     @asynccontextmanager
