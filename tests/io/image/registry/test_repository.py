@@ -295,6 +295,17 @@ def test_a_registry_that_knows_no_head_is_read_and_written(
     assert repository.digest_of("1") == blob(manifest).digest
 
 
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_an_upload_is_done_whatever_success_a_registry_calls_it(status: int) -> None:
+    with Origin() as origin:
+        origin.on("POST", "uploads").answer(202, {"Location": "/up?state=a%2Fb"})
+        origin.on("PUT", "^/up").answer(status)
+        with RegistryTransport(host_of(origin)) as transport:
+            assert upload(ImageRepository(transport, "a", writes=True)) == len(DATA)
+        asked = origin.exchanges[-1].request.target
+    assert asked == f"/up?state=a%2Fb&digest={blob(DATA).digest.replace(':', '%3A')}"
+
+
 @pytest.mark.parametrize("to", ["http://storage.example/x?state=signed", "ftp://127.0.0.1/x"])
 def test_nothing_is_uploaded_to_where_others_could_read_it(to: str) -> None:
     with Origin() as origin:

@@ -183,7 +183,7 @@ class ImageRepository:
                 "PUT",
                 session,
                 scopes=self._scopes,
-                ok=(201, 204),
+                ok=(200, 201, 204),
                 headers={"Content-Type": "application/octet-stream"},
                 body=body,
             )
