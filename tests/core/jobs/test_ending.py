@@ -247,6 +247,10 @@ def _apk(number: int) -> Apk:
         ({"phase": "Pending"}, None, ""),
         ({"phase": "Failed", "message": "the node was low on disk"}, Cause.START, "the node was low on disk"),
         ({"phase": "Failed"}, Cause.START, "it ended without a word"),
+        ({"phase": "Succeeded"}, Cause.START, "it ended without a word"),
+        ({"phase": "Failed", "reason": "OutOfcpu"}, Cause.START, "OutOfcpu"),
+        ({"phase": "Running", **DISRUPTED}, Cause.START, "node node-a stopped answering"),
+        ({"phase": "Running", "reason": "Terminated", "message": "soon"}, Cause.START, "node node-a shut down: soon"),
         ({"exitCode": 0}, Cause.DONE, "done"),
         ({"exitCode": 3, "message": "the store is gone\n"}, Cause.START, "the store is gone"),
         ({"exitCode": 3}, Cause.START, "exit code 3"),
@@ -257,7 +261,6 @@ def test_how_a_pod_of_the_agent_alone_ended(
 ) -> None:
     states = {"name": "driver", "state": {"terminated": status}}
     told = {"containerStatuses": [states]} if "exitCode" in status else status
-    ending = how_agent_ended(
-        "driver", PodFacts({"spec": {"containers": [{"name": "driver"}]}, "status": told})
-    )
+    spec = {"nodeName": "node-a", "containers": [{"name": "driver"}]}
+    ending = how_agent_ended("driver", PodFacts({"spec": spec, "status": told}))
     assert (ending and ending.cause, ending.message if ending else "") == (cause, message)

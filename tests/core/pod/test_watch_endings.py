@@ -79,14 +79,14 @@ def test_who_took_the_pod_away_is_the_cause(condition: str, cause: Cause) -> Non
 
 
 def test_what_a_mesh_has_put_into_the_pod_is_not_waited_for_and_told() -> None:
-    def meshed(**states: Json) -> Json:
-        one = pod(init=ended(), **states)
+    def meshed(build: Json) -> Json:
+        one = pod(init=ended(), build=build)
         one["spec"]["containers"].append({"name": "istio-proxy"})
         one["status"]["containerStatuses"].append({"name": "istio-proxy", "state": RUNNING})
         return one
 
-    story = Story().begin(meshed(build=RUNNING))
-    story.tell(PodSeen(meshed(build=ended())))
+    story = Story().begin(meshed(RUNNING))
+    story.tell(PodSeen(meshed(ended())))
     story.finish_logs()
     assert story.result.ending.cause is Cause.DONE
     (said,) = story.said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dag.core.build.events import Broke, Faulted, Lacked, OutOfMemory
 from dag.core.build.failure import failure_words, lacked_words
@@ -23,6 +24,7 @@ from dag.core.pod.ending import (
     Ending,
     PodFacts,
     how_build_ended,
+    how_taken_away,
 )
 from dag.core.pod.status import containers, termination
 
@@ -65,18 +67,19 @@ def how_attempt_ended(facts: PodFacts) -> Ending | None:
 def how_agent_ended(container: str, facts: PodFacts) -> Ending | None:
     """Return how a Pod ended whose only container is one of the agent, or None while it works."""
     ended = termination(containers(facts.pod).get(container, {}))
-    if ended is None:
-        status = facts.pod.get("status", {})
-        words = str(status.get("message", "it ended without a word"))
-        return (
-            Ending(Cause.START, words, container=container)
-            if status.get("phase") == "Failed"
-            else None
-        )
-    if ended["exitCode"] == 0:
+    if ended is not None and ended["exitCode"] == 0:
         return Ending(Cause.DONE, "done", container=container)
-    words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
-    return Ending(Cause.START, words, container=container)
+    taken = how_taken_away(facts.pod)
+    if taken is not None:
+        return replace(taken, cause=Cause.START, hint=None, container=container)
+    if ended is not None:
+        words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
+        return Ending(Cause.START, words, container=container)
+    status = facts.pod.get("status", {})
+    if status.get("phase") not in ("Failed", "Succeeded"):
+        return None
+    words = status.get("message") or status.get("reason") or "it ended without a word"
+    return Ending(Cause.START, str(words), container=container)
 
 
 def failure_of(

@@ -80,21 +80,12 @@ class PodFacts:
 def how_build_ended(facts: PodFacts) -> Ending | None:
     """Return how the Pod's build ended, or None while it goes on."""
     pod, deleted = facts.pod, facts.deleted
-    disruption = _disruption(pod)
-    if disruption is not None:
-        return disruption
-    status = pod.get("status", {})
-    if status.get("reason") == "DeadlineExceeded":
+    taken = how_taken_away(pod)
+    if taken is not None:
+        return taken
+    if pod.get("status", {}).get("reason") == "DeadlineExceeded":
         limit = pod["spec"].get("activeDeadlineSeconds")
         return Ending(Cause.TIMEOUT, f"the build took longer than --timeout ({limit} s)")
-    if status.get("reason") == "Evicted":
-        return Ending(
-            Cause.EVICTED,
-            f"the node evicted the pod: {status.get('message', '').strip()}",
-            "ask for more with --disk or --ram, or use a larger node",
-        )
-    if status.get("reason") in _TAKEN_BY_NODE:
-        return _taken(pod, *_TAKEN_BY_NODE[status["reason"]], status.get("message", ""))
     found = containers(pod)
     for name in (*steps(pod), BUILD):
         ended = termination(found.get(name, {}))
@@ -110,6 +101,23 @@ def how_build_ended(facts: PodFacts) -> Ending | None:
     if ended is not None:
         return _with_upload(facts, _build_ending(pod, ended, deleted=deleted))
     return _without_build(pod, deleted=deleted)
+
+
+def how_taken_away(pod: KubeView) -> Ending | None:
+    """Return who took the Pod away before its work had ended, or None if nobody has."""
+    disruption = _disruption(pod)
+    if disruption is not None:
+        return disruption
+    status = pod.get("status", {})
+    if status.get("reason") == "Evicted":
+        return Ending(
+            Cause.EVICTED,
+            f"the node evicted the pod: {status.get('message', '').strip()}",
+            "ask for more with --disk or --ram, or use a larger node",
+        )
+    if status.get("reason") in _TAKEN_BY_NODE:
+        return _taken(pod, *_TAKEN_BY_NODE[status["reason"]], status.get("message", ""))
+    return None
 
 
 def _without_build(pod: KubeView, *, deleted: bool) -> Ending | None:

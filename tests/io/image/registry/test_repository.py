@@ -335,7 +335,7 @@ def test_a_refusal_says_what_may_help(
 ) -> None:
     words = b'{"errors":[{"code":"UNSUPPORTED","message":"no"}]}'
     proxy.on(method, path, times=None).answer(status, body=words)
-    asked = {
+    asked: dict[tuple[str, str], Callable[[], object]] = {
         ("PUT", "uploads"): lambda: upload(repository),
         ("POST", "uploads"): lambda: upload(repository),
         ("PUT", "manifests"): lambda: repository.put_manifest("1", INDEX_TYPE, b"{}"),
