@@ -54,7 +54,8 @@ async def read_answer(response: httpx2.Response, limit: Limit) -> httpx2.Respons
     try:
         async for piece in response.aiter_bytes():
             data += piece
-            limit.check(len(data), public_url(response.request.url))
+            if len(data) > limit.most:
+                limit.check(len(data), public_url(response.request.url))
     finally:
         await response.aclose()
     return with_body(response, bytes(data))
