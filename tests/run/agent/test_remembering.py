@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from dag.core.store.layout import answer_name, attested_name, make_run_id, reque
 from dag.core.store.records import Record
 from dag.core.store.requests import encode_request, request_unit
 from dag.io.package.signing import SigningKey
+from dag.io.store.directory import DirectoryObjects
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects
 from dag.io.store.ownkey import identity_of
 from dag.io.store.places import StorePlace
 from dag.io.store.seen import SeenRecords
@@ -145,6 +149,41 @@ def test_another_key_goes_on_if_the_one_before_is_named(site: Site) -> None:
     site.ask(site.request(site.build("three")))
     assert turn(site, site.distribution, site.engine, before) == 1
     assert site.listed() == ["one-1-r0", "three-1-r0", "two-1-r0"]
+
+
+class Met(DirectoryObjects):
+    """The files of a bucket, in which somebody else is faster when an index is to be made."""
+
+    meet: Callable[[], object] | None = None
+
+    def create(self, name: str, data: bytes) -> bool:
+        meet, self.meet = self.meet, None
+        if meet is not None:
+            meet()
+        return super().create(name, data)
+
+
+def test_two_signers_at_once_forget_nothing_and_leave_nothing_out(site: Site) -> None:
+    """One that somebody starts by hand meets that of the CronJob; in a bucket no lock is between them."""
+    first, second = site.build("one"), site.build("two")
+    site.ask(site.request(first))
+    place = site.place / "store"
+    files = Met(place, place / "lock-of-files")
+    near = DirectoryObjects(place / ".dag", place / "lock-of-state")
+    store = Store(site.place / "near", ARCH, BucketObjects("s3://b", files, near))
+
+    def meet() -> None:
+        site.ask(site.request(second))
+        assert site.sign() == 2
+
+    files.meet = meet
+    engines = [site.engine.public]
+    signer = read_signer(site.distribution.private, "d.rsa.pub", engines, trust=False)
+    assert answer_requests(store, signer) == 1
+    assert files.meet is None
+    assert site.listed() == ["one-1-r0", "two-1-r0"]
+    unattested = [request_unit(one, is_attested=False) for one in (first, second)]
+    assert site.asked(*unattested).published == 2
 
 
 def test_what_an_engine_has_attested_counts_no_more_when_it_is_not_trusted(site: Site) -> None:

@@ -64,8 +64,13 @@ class Attestations:
 
     @property
     def units(self) -> tuple[AttestedUnit, ...]:
-        """Return the result of each version that counts."""
-        return tuple(self._newest.values())
+        """Return the result of each version that counts, sorted."""
+        return tuple(one for _, one in sorted(self._newest.items()))
+
+    @property
+    def fits(self) -> bool:
+        """Return whether a signer remembers all that."""
+        return 2 * self._size <= ATTESTATIONS.most
 
     def add(self, request: SigningRequest, engine: str) -> None:
         """Count a request whose signature is right, and is of this engine.
@@ -86,6 +91,14 @@ class Attestations:
             ATTESTATIONS.check(2 * size, f"with the request {request.id}, the store")
         self._newest |= newer
         self._size = size
+
+    def merge(self, other: Attestations) -> None:
+        """Count also what another signer has counted meanwhile."""
+        for unit, one in other._newest.items():
+            before = self._newest.get(unit)
+            if before is None or before.request < one.request:
+                self._newest[unit] = one
+        self._size = sum(map(_size_of, self._newest.values()))
 
     def keep(self, names: Collection[str]) -> None:
         """Forget all units but those of these names."""

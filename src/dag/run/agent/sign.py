@@ -47,7 +47,7 @@ from dag.io.package.keypairs import public_text
 from dag.io.package.signing import SigningKey
 from dag.io.store.index import read_listing, write_index
 from dag.io.store.local import Store
-from dag.io.store.objects import Objects
+from dag.io.store.objects import Objects, update
 from dag.io.store.ownkey import identity_of
 from dag.report.terminal import say
 from dag.report.words import count
@@ -213,13 +213,7 @@ class _Signing:
         objects, name = self._store.objects, attested_name(self._arch)
         try:
             if (found := objects.read(name, ATTESTATIONS)) is not None:
-                self._attested = decode_attested(
-                    found.data,
-                    self._arch,
-                    identity_of(self._store),
-                    self._signer.public,
-                    self._signer.engines,
-                )
+                self._attested = self._decode(found.data)
                 return
         except (Undecodable, TooLarge) as error:
             say(
@@ -230,6 +224,36 @@ class _Signing:
         for identity in sorted(answered, reverse=True)[:_AT_ONCE]:
             with suppress(Undecodable, TooLarge):
                 self._read(identity)
+
+    def _decode(self, data: bytes) -> Attestations:
+        signer = self._signer
+        store = identity_of(self._store)
+        return decode_attested(data, self._arch, store, signer.public, signer.engines)
+
+    def _keep_remembered(self) -> bool:
+        """Remember what was attested; return False if it was known here, and remembered, just so.
+
+        Another signer may have answered other requests meanwhile, and that counts, too.
+        """
+        objects, identity = self._store.objects, identity_of(self._store)
+        known, same = self._attested.units, list[bool]()
+
+        def change(there: bytes | None) -> bytes:
+            with suppress(Undecodable):
+                self._attested.merge(self._decode(there or b""))
+            if not self._attested.fits:
+                self._forget_gone()
+            sign = self._signer.key.sign_digest
+            mine = encode_attested(self._attested, self._arch, identity, sign)
+            same.append(mine == there and known == self._attested.units)
+            return mine
+
+        update(objects, attested_name(self._arch), ATTESTATIONS, change)
+        return not same[-1]
+
+    def _forget_gone(self) -> None:
+        """Forget units of which the store has no record of any version."""
+        self._attested.keep({*self._store.objects.folders(f"{RECORDS}/{self._arch}")})
 
     def _read(self, identity: str) -> tuple[SigningRequest, int]:
         """Count a request that is for this store and architecture, and has its own name.
@@ -260,7 +284,7 @@ class _Signing:
         try:
             self._attested.add(request, engine)
         except TooLarge:
-            self._attested.keep({*self._store.objects.folders(f"{RECORDS}/{self._arch}")})
+            self._forget_gone()
             self._attested.add(request, engine)
         return request, len(found.data)
 
@@ -300,16 +324,18 @@ class _Signing:
         """
         store, key = self._store, self._signer.key
         _keep_public(store, key)
-        attested = encode_attested(self._attested, self._arch, identity_of(store), key.sign_digest)
-        store.objects.write(attested_name(self._arch), attested)
         before = store.files.read(f"{self._arch}/{FILE_NAME}", PACKAGE_INDEX)
         listed = read_listing(before.data if before else b"", FILE_NAME).names()
 
         def sign(path: Path) -> None:
             path.write_bytes(key.sign(path.read_bytes()))
 
+        self._keep_remembered()
         # Whatever is there may be anybody's.
         write_index(store, sign, say, key=key.public_name, anew=True)
+        while self._keep_remembered():  # another signer's index may have gone under ours
+            store.read()
+            write_index(store, sign, say, key=key.public_name, anew=True)
         gone = (store.stored.unaccepted - store.records.keys()) & listed
         return [f"{name} {version}" for name, version in sorted(gone)]
 
