@@ -16,6 +16,7 @@ import pytest
 from dag.core.limits import Limit, TooLarge
 from dag.core.store.buckets import Bucket, translate_settings
 from dag.io.files import sha256_of
+from dag.io.removal import remove
 from dag.io.store.buckets.opening import open_bucket
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.objects import Objects, StoreError, update
@@ -169,6 +170,24 @@ def test_a_sparse_file_is_one_and_a_link_is_none(tmp_path: Path) -> None:
         assert os.pread(file, 7, 0) == b"begins\0"
     with pytest.raises(OSError, match="link"), store.opened("link", SMALL):
         pass
+
+
+def test_any_number_of_folders_in_each_other_is_listed(tmp_path: Path) -> None:
+    store = DirectoryObjects(tmp_path / "folder", tmp_path / "lock")
+    store.create("one", b"")
+    depth = 1500
+    try:
+        opened = os.open(tmp_path / "folder", os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir("x", dir_fd=opened)  # a path that long is none
+            inner = os.open("x", os.O_RDONLY, dir_fd=opened)
+            os.close(opened)
+            opened = inner
+        os.close(os.open("deep", os.O_CREAT | os.O_WRONLY, dir_fd=opened))
+        os.close(opened)
+        assert [*store.names("x")] == ["x/" * depth + "deep"]
+    finally:
+        remove(tmp_path / "folder")  # pytest could not
 
 
 def test_a_folder_is_not_one_whose_name_begins_alike(opened: Objects) -> None:

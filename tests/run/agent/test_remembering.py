@@ -101,21 +101,23 @@ def test_an_older_result_does_not_come_back_when_its_later_request_went(site: Si
     assert "has attested another result of this version" in site.answer(first.id).refused["one"]
 
 
-def test_what_waits_for_an_answer_stays_and_what_is_no_request_goes(site: Site) -> None:
+def test_what_waits_for_an_answer_stays_and_so_does_what_is_no_request(site: Site) -> None:
     objects = site.store.objects
     waits, odd = "requests/20260829-141200-ffffff/riscv9.json", "requests/odd/thing"
-    for name in (waits, odd):
+    left = "requests/20260829-141200-fffffe/riscv9.answer.json"
+    for name in (waits, odd, left):
         objects.write(name, b"{}")
-    let_pass(site, 8, waits, odd)
+    let_pass(site, 8, waits, odd, left)
     assert turn(site) == 0
-    assert requests(site) == [waits]
+    assert requests(site) == [waits, odd]
     place = StorePlace("the store", site.place / "store")
     assert prune_store(place).requests == 0
-    let_pass(site, 31, waits)
+    let_pass(site, 31, waits, odd)
     assert prune_store(place, dry_run=True).requests == 1
-    assert requests(site) == [waits]
+    assert requests(site) == [waits, odd]
     assert prune_store(place).requests == 1
-    assert requests(site) == []
+    # Else who makes a link of the folder of requests would have everything removed to which it leads.
+    assert requests(site) == [odd]
 
 
 def forget(site: Site) -> None:

@@ -125,6 +125,12 @@ def read_request_name(name: str, arch: str) -> str | None:
     return match[1] if match and match[2] == arch else None
 
 
+def is_answer(name: str) -> bool:
+    """Return whether this is the name of an answer to a request."""
+    match = _REQUEST.fullmatch(name)
+    return match is not None and answer_name(match[1], match[2].removesuffix(".answer")) == name
+
+
 def answer_of(name: str) -> str | None:
     """Return the name of the answer to the request of this name; None if this is none of a request."""
     match = _REQUEST.fullmatch(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dag.core.store.layout import answer_of
+from dag.core.store.layout import answer_of, is_answer
 from dag.core.store.records import Record
 
 GRACE = 7 * 86400.0
@@ -20,20 +20,19 @@ REQUEST_GRACE = 30 * 86400.0
 
 
 def unneeded_requests(ages: Mapping[str, float]) -> list[str]:
-    """Return what lies where requests to signers do and nobody waits for; `ages` are seconds, by name.
+    """Return the requests to signers, and the answers, that nobody needs; `ages` are seconds, by name.
 
-    What an answered request has attested, its signer remembers. What is no request goes, too.
+    What an answered request has attested, its signer remembers. Whatever else lies there is nobody's to
+    remove.
     """
 
-    def has_to_wait(name: str) -> bool:
+    def is_unneeded(name: str, age: float) -> bool:
+        if is_answer(name):
+            return age > GRACE
         answer = answer_of(name)
-        return answer is not None and answer not in ages
+        return answer is not None and age > (GRACE if answer in ages else REQUEST_GRACE)
 
-    return [
-        name
-        for name, age in sorted(ages.items())
-        if age > (REQUEST_GRACE if has_to_wait(name) else GRACE)
-    ]
+    return sorted(name for name, age in ages.items() if is_unneeded(name, age))
 
 
 def unneeded_runs(ages: Mapping[str, float]) -> list[str]:

@@ -47,13 +47,18 @@ class DirectoryObjects(Objects):
 
     def list(self, folder: str) -> Iterator[ObjectFacts]:
         """Yield the objects below a folder, in any order; none if there is no such folder."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            with os.scandir(self.path(folder)) as found:
-                entries = [*found]
+        folders = [folder]  # whoever can write there may make any number of them in each other
+        while folders:
+            below = folders.pop()
+            try:
+                with os.scandir(self.path(below)) as found:
+                    entries = [*found]
+            except (FileNotFoundError, NotADirectoryError):
+                continue
             for entry in entries:
-                name = f"{folder}/{entry.name}"
+                name = f"{below}/{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
-                    yield from self.list(name)
+                    folders.append(name)
                 elif not entry.name.startswith(TEMPORARY) and (one := self.look(name)) is not None:
                     yield one
 
@@ -178,6 +183,11 @@ class DirectoryObjects(Objects):
         for folder, _, _ in os.walk(self._root / below, topdown=False):
             with suppress(OSError):
                 Path(folder).rmdir()
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder, if there is nothing in it."""
+        with suppress(OSError):
+            self.path(folder).rmdir()
 
     def clear_temporary(self, *below: str) -> None:
         """Remove what dead writers left below some folders.

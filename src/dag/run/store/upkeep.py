@@ -114,7 +114,7 @@ def remove_requests(objects: Objects, names: Iterable[str]) -> None:
     for name in names:
         objects.delete(name)
         if isinstance(objects, DirectoryObjects):
-            objects.remove_empty(name.rpartition("/")[0])
+            objects.remove_folder(name.rpartition("/")[0])
 
 
 def _prune_runs(objects: Objects, needed: Collection[str], *, dry_run: bool) -> int:
