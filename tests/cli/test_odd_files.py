@@ -102,3 +102,23 @@ def test_links_that_lead_in_very_many_ways_to_one_pipeline_end(
     done = CliRunner().invoke(main, ["text", "-d", str(place)])
     assert isinstance(done.exception, DagError)
     assert "has more than 500 files" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["graph --store", "build --dry-run --store", "build --dry-run --from", "svg --out", "init"],
+)
+@pytest.mark.parametrize("below", ["", "/new"])
+def test_a_path_that_leads_in_a_circle_is_refused(place: Path, words: str, below: str) -> None:
+    make(place / "circle", "loop")
+    path = f"{place}/circle{below}"
+    done = CliRunner().invoke(main, [*words.split(), path], env={"DAG_DIR": str(place)})
+    assert done.exit_code == 2
+    assert f"{path}: its symbolic links lead in a circle" in done.output
+
+
+@pytest.mark.parametrize("flag", ["--build-option", "--target-template", "--make-var=A"])
+def test_a_text_that_is_no_text_is_refused(place: Path, flag: str) -> None:
+    done = CliRunner().invoke(main, ["text", "--dir", str(place), f"{flag}=\udcff"])
+    assert done.exit_code == 2
+    assert "\\udcff' is not UTF-8 text" in done.output

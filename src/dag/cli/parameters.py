@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -132,6 +133,11 @@ class _Type(click.ParamType[Any]):
         """Read a text as its kind does, and have click say what is wrong with it."""
         if not isinstance(value, str):
             return value
+        if not (self.kind.package or _names_path(param)):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                self.fail(f"{value!r} is not UTF-8 text", param, ctx)
         try:
             return self.kind.parse(value)
         except UsageError as error:
@@ -161,6 +167,11 @@ class _Type(click.ParamType[Any]):
             for stem in stems
             if stem.startswith(incomplete) and stem.isprintable()
         ]
+
+
+def _names_path(param: click.Parameter | None) -> bool:
+    """Return whether a text is the path of a file, whose name may have any bytes."""
+    return isinstance(param, Option) and param.flag.metavar == "PATH"
 
 
 class _Count(click.ParamType[int]):
@@ -218,6 +229,11 @@ class _Path(click.Path):
             from dag.cli.workplace import check_workplace
 
             check_workplace()
+        try:
+            Path(value).stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self.fail(f"{value}: its symbolic links lead in a circle", param, ctx)
         return super().convert(value, param, ctx)
 
 
