@@ -16,6 +16,7 @@ from dag.cli.options import Command
 from dag.cli.settings import read_settings
 from dag.errors import UsageError
 from tests.cli.test_graph_commands import dag, define, index
+from tests.support import commands
 
 
 def examined(directory: Path, *, on: str) -> dict[str, object]:
@@ -325,3 +326,23 @@ def test_what_is_common_to_all_units_stands_in_a_table_that_no_command_owns(tmp_
         (tmp_path / "dag.toml").write_text(text)
         with pytest.raises(UsageError, match=why):
             read_settings(str(tmp_path), command, command.section, click.Context(command))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *('store = "a\\u0000b"', 'repository = ["a\\u0000"]', 'pipeline-dir = "\\U00000000"'),
+        *(
+            'junit = "\\u0000"',
+            '[make]\n"A\\u0000" = "b"',
+            '[melange]\npackage-append = ["\\u0000"]',
+        ),
+    ],
+)
+def test_a_value_that_no_file_can_have_as_its_name_is_refused(tmp_path: Path, value: str) -> None:
+    (tmp_path / "a.yaml").write_text("package: {name: a, version: 1}\n")
+    (tmp_path / "dag.toml").write_text(f"# a\n{value}\n")
+    line = 1 + len(value.splitlines())
+    done = commands.dag("build", "--dry-run", environment=os.environ, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"dag.toml:{line}: a value has the character NUL" in done.stderr

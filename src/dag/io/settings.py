@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from dag.errors import UsageError
 from dag.io.files import read_text
 
 FILE_NAME = "dag.toml"
+_NUL = re.compile(r"\\(?:u0000|U00000000)")
+"""NUL as TOML has it written: nothing else may stand for it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,27 @@ def parse_settings(path: Path) -> SettingsFile | None:
     import tomllib
 
     try:
-        return SettingsFile(path, text, tomllib.loads(text))
+        table = tomllib.loads(text)
+        if (nul := _NUL.search(text)) and _has_nul(table):
+            line = text.count("\n", 0, nul.start()) + 1
+            raise UsageError(
+                f"{path}:{line}: a value has the character NUL, which no path and no argument can have",
+                hint="remove it",
+            )
+        return SettingsFile(path, text, table)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}", hint="the file must be TOML in UTF-8") from error
     except RecursionError:
         raise UsageError(f"{path}: it is nested too deeply", hint="flatten it") from None
+
+
+def _has_nul(value: object) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(map(_has_nul, [*value, *value.values()]))
+        case list():
+            return any(map(_has_nul, value))
+        case _:
+            return False
