@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
     from dag.core.limits import Limit
 
+OUT_OF_DATE = (  # of certificates
+    "is the clock of this machine right? Else whoever runs the server must renew its certificate"
+)
+ANOTHER_SERVER = "another server answers there: is the name right, and what is in between?"
+# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/#error-codes
+_CERTIFICATE_HINTS = {
+    **dict.fromkeys((9, 10), OUT_OF_DATE),
+    **dict.fromkeys((62, 64), ANOTHER_SERVER),
+}
 _CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _OF_THE_WIRE = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 """Headers that are about how a body came, and not about what it is."""
@@ -40,6 +49,11 @@ def with_body(response: httpx2.Response, data: bytes) -> httpx2.Response:
     return httpx2.Response(
         response.status_code, headers=headers, content=data, request=response.request
     )
+
+
+def certificate_hint(error: ssl.SSLCertVerificationError, otherwise: str) -> str:
+    """Return what to do about a certificate; `otherwise` is for one whose CA is not trusted."""
+    return _CERTIFICATE_HINTS.get(error.verify_code, otherwise)
 
 
 async def read_answer(response: httpx2.Response, limit: Limit) -> httpx2.Response:

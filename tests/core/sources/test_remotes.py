@@ -61,6 +61,14 @@ def test_other_uris_are_refused_without_a_word_of_a_password(uri: str) -> None:
     assert "s3cret" not in caught.value.message
 
 
+@pytest.mark.parametrize("uri", ["https://[::1]/a/b", "ssh://git@[fe80::1]:22/a", "git://[::1]/a"])
+def test_a_literal_address_of_ipv6_is_told_to_be_none_for_the_cache(uri: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"cannot be part of a path in the cache: the server needs"
+    ):
+        locate(uri)
+
+
 # Close to what URIs look like, so that many of them are taken.
 _TEXT = st.text("abzAZ09./:@-_~+%?#[]\\ \n\0é*$'\"=;", max_size=30)
 _URIS = st.one_of(

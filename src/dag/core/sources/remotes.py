@@ -72,6 +72,10 @@ def locate(uri: str) -> Remote:
         )
     plain = path.removesuffix("/").removesuffix(".git")
     host, components = name.lower(), plain.split("/")[1:]
+    if host.startswith("["):
+        raise UsageError(
+            f"{host[:80]!r} cannot be part of a path in the cache: the server needs a name"
+        )
     if not _HOST.fullmatch(host) or ".." in host:
         raise UsageError(f"{host!r} is no host name")
     if not components or not components[0]:

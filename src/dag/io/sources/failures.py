@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING
 import h11
 
 from dag.io.sources.http import PROXY_LOGIN, NoConnection
+from dag.io.web import certificate_hint
 
 if TYPE_CHECKING:
     from dag.io.sources.http import Head
 
-_UNTRUSTED = ": if it is the right server, $SSL_CERT_FILE must name a file with its CA"
-_OUT_OF_DATE = ": is the clock of this machine right? Else its owner must renew the certificate"
-# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/#error-codes
-_CERTIFICATE_HINTS = {
-    **dict.fromkeys((2, 18, 19, 20, 21), _UNTRUSTED),
-    **dict.fromkeys((9, 10), _OUT_OF_DATE),
-}
-
+_UNTRUSTED = "if it is the right server, $SSL_CERT_FILE must name a file with its CA"
 _BYTES = re.compile(r"bytearray\(b('.*'|\".*\")\)")
 """How h11 shows what it could not read."""
 
@@ -71,7 +65,7 @@ def tls_problem(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
-            return f"{seen.verify_message}{_CERTIFICATE_HINTS.get(seen.verify_code, '')}"
+            return f"{seen.verify_message}: {certificate_hint(seen, _UNTRUSTED)}"
         if isinstance(seen, ssl.SSLError) and not isinstance(seen, ssl.SSLEOFError):
             return seen.reason or str(seen)
         seen = seen.__cause__ or seen.__context__

@@ -12,7 +12,7 @@ from dag.core.image.descriptors import parse_object
 from dag.core.web import is_loopback, may_heal
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
-from dag.io.web import public_url
+from dag.io.web import certificate_hint, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -119,8 +119,11 @@ def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryE
     if isinstance(reason, ssl.SSLCertVerificationError):
         return RegistryError(
             f"the certificate of registry {host} is not trusted: {reason.verify_message}",
-            hint="point $SSL_CERT_FILE at a file with its CA, or put the CA into"
-            f" /etc/docker/certs.d/{host}/ca.crt",
+            hint=certificate_hint(
+                reason,
+                "point $SSL_CERT_FILE at a file with its CA, or put the CA into"
+                f" /etc/docker/certs.d/{host}/ca.crt",
+            ),
         )
     if isinstance(reason, ssl.SSLError) and reason.reason in _NOT_TLS:
         return RegistryError(

@@ -13,6 +13,7 @@ from itertools import islice
 from dag.core.web import redact_text
 from dag.io.retries import RetryPolicy
 from dag.io.store.objects import HINT, StoreError
+from dag.io.web import ANOTHER_SERVER, OUT_OF_DATE
 
 _CODE = re.compile(r"<Code>\s*([^<]{1,100}?)\s*</Code>")
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,600})")
@@ -45,6 +46,14 @@ _HINTS = (
     (
         r"RequestTimeTooSkewed|RequestExpired|date header too old|reasonable timeframe",
         "set the clock of this machine, which is too far from the server's",
+    ),
+    (
+        r"InvalidCertificate\(\s*(?:Expired|NotValidYet)|certificate (?:has expired|is not yet valid)",
+        OUT_OF_DATE,
+    ),
+    (
+        r"NotValidForName|(?:Hostname|IP address) mismatch|doesn't match",
+        ANOTHER_SERVER,
     ),
     (
         r"ExpiredToken|TokenRefreshRequired|InvalidToken|invalid_grant|Reauthentication|(?:is|has) expired",
