@@ -51,6 +51,16 @@ def with_body(response: httpx2.Response, data: bytes) -> httpx2.Response:
     )
 
 
+def certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """Return why a certificate was not taken, if that is what an error of a connection comes from."""
+    import ssl
+
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ssl.SSLCertVerificationError):
+        seen = seen.__cause__ or seen.__context__
+    return seen
+
+
 def certificate_hint(error: ssl.SSLCertVerificationError, otherwise: str) -> str:
     """Return what to do about a certificate; `otherwise` is for one whose CA is not trusted."""
     return _CERTIFICATE_HINTS.get(error.verify_code, otherwise)

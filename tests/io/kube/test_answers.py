@@ -144,6 +144,18 @@ async def test_a_server_that_says_when_to_come_back_is_asked_then(
     assert caught.value.retry_after == 86400
 
 
+async def test_a_cluster_whose_ca_is_another_one_is_told_at_once(tmp_path: Path) -> None:
+    with Origin(tls=True) as api:
+        kube = Kube(connect(kubeconfig(tmp_path / "config", api.url)), pytest.fail)
+        try:
+            with pytest.raises(ApiError, match="verify failed: self-signed") as caught:
+                await kube.get("/version", patience=600)
+        finally:
+            await kube.close()
+    assert caught.value.message.startswith(api.url)
+    assert "get its kubeconfig again" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("answer", STRANGE)
 async def test_no_api_server_at_first_contact(
     api: Origin, reach: Callable[..., Any], answer: Answer

@@ -14,6 +14,7 @@ from dag.core.limits import TooLarge
 from dag.core.web import parse_retry_after
 from dag.errors import InfrastructureError
 from dag.io.kube.auth import CredentialError
+from dag.io.web import certificate_error, certificate_hint
 
 
 class ApiError(InfrastructureError):
@@ -54,7 +55,13 @@ def translate_errors(server: str) -> Iterator[None]:
             hint="does the token or the password of the kubeconfig have characters that no header has?",
         ) from None
     except httpx2.TransportError as error:
-        raise ApiError(f"{server}: {_words(error)}", status=0, hint=_NO_ANSWER) from error
+        # One that is not taken now is not taken later.
+        certificate = certificate_error(error)
+        hint = certificate_hint(certificate, _ANOTHER_CA) if certificate else _NO_ANSWER
+        settles = certificate is not None
+        raise ApiError(
+            f"{server}: {_words(error)}", status=0, hint=hint, settles=settles
+        ) from error
     except TooLarge as error:
         raise strange_answer(server, error.message) from None
     except httpx2.DecodingError as error:
@@ -240,6 +247,10 @@ def refusal_of(server: str, response: httpx2.Response) -> ApiError:
     )
 
 
+_ANOTHER_CA = (
+    "is that cluster still the one of the kubeconfig? One that was made anew has another CA: get its"
+    " kubeconfig again"
+)
 _NO_ANSWER = "kubectl cluster-info asks the same server; is the cluster up?"
 _FAILING = (
     "the API server fails, or what is in front of it: try again, and ask who runs the cluster if that"
