@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
@@ -11,15 +12,19 @@ import pytest
 from dag.core.arch import Arch
 from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.apkindex import read_index
+from dag.core.store.buckets import Bucket
 from dag.core.store.layout import STATE
 from dag.core.store.records import Built, Record
 from dag.io.package.apkindex import index_text
+from dag.io.store.buckets.opening import open_bucket
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
-from dag.io.store.objects import BucketObjects
+from dag.io.store.objects import BucketObjects, StoreError
 from tests.support.apks import make_apk, read
 from tests.support.archives import tar_header
+from tests.support.buckets import NAME, s3
+from tests.support.faults import FaultProxy
 
 
 @pytest.fixture
@@ -123,6 +128,28 @@ def test_one_that_another_machine_made_with_the_same_key_is_replaced_without_a_w
     assert said == []
     for machine in (one, other):
         machine.close()
+
+
+def test_one_that_a_server_refuses_without_a_reason_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3("127.0.0.1") as server, FaultProxy(server.url) as between:
+        for name, value in {**server.secret, "AWS_ENDPOINT_URL": between.url}.items():
+            monkeypatch.setenv(name, value)
+        files, state = (open_bucket(Bucket.parse(f"s3://{NAME}/{one}"), os.environ) for one in "ab")
+        store = Store(
+            tmp_path / "here", Arch.parse("x86_64"), BucketObjects("s3://b", files, state)
+        )
+        store.prepare()
+        promote(store, tmp_path, "a")
+        write_index(store, Signer("our.pub"), print, key="our.pub")
+        promote(store, tmp_path, "b")
+        between.on("PUT", "APKINDEX", times=None).answer(412)
+        with pytest.raises(StoreError, match="refuses to replace the very version"):
+            write_index(store, Signer("our.pub"), print, key="our.pub")
+        between.clear()
+        write_index(store, Signer("our.pub"), print, key="our.pub")
+        store.close()
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", gzip.compress(b"junk", mtime=0)])

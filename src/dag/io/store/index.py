@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from dag.core.package.apk import index_archive, listed_packages
 from dag.core.package.apkindex import FILE_NAME
 from dag.core.tar import BrokenArchive, TarReader
 from dag.io.archives import DamagedStream, gunzip, limit_pieces, reader_of
-from dag.io.retries import RetryPolicy
 from dag.io.store.local import Store
-from dag.io.store.objects import Objects, StoredObject
+from dag.io.store.objects import Contest, Objects, StoredObject
 
 _SIGNATURE = ".SIGN."
 
@@ -36,11 +34,15 @@ def write_index(
     index that lists just these stays as it is, with its signature, whoever made it, unless `anew`
     asks for a new one. `say` is told before an index is replaced that was signed with another key
     than `key`, the name of the public half.
+
+    Raises:
+        StoreError: the store fails, others were always faster, or it refuses without a reason.
+
     """
     name = f"{store.arch.apk}/{FILE_NAME}"
-    pauses = RetryPolicy().pauses()
-    while not _write(_Writing(store, name, sign, say, key, anew)):
-        time.sleep(next(pauses))
+    contest = Contest(store.files.address(name))
+    while not _write(_Writing(store, name, sign, say, key, anew, contest)):
+        pass
 
 
 class _Writing(Struct, frozen=True):
@@ -50,6 +52,7 @@ class _Writing(Struct, frozen=True):
     say: Callable[[str], None]
     key: str
     anew: bool
+    contest: Contest
 
 
 def _write(it: _Writing) -> bool:
@@ -83,12 +86,16 @@ def _write(it: _Writing) -> bool:
         return True
     if not store.is_shared:
         store.objects.write(memory, hashlib.sha256(data).hexdigest().encode())
-    if before is None and store.is_shared:
-        return store.files.create(it.name, data)
-    if before is None:
+    if before is None and not store.is_shared:
         store.files.write(it.name, data)
         return True
-    return store.files.replace(it.name, data, before.version)
+    if before is None:
+        is_written = store.files.create(it.name, data)
+    else:
+        is_written = store.files.replace(it.name, data, before.version)
+    if not is_written:
+        it.contest.lose(before)
+    return is_written
 
 
 class Listing(Struct, frozen=True):

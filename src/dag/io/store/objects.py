@@ -33,6 +33,8 @@ T = TypeVar("T")
 _PATIENCE = RetryPolicy()
 _CONTENTION = 600.0
 """Seconds for which an object is tried to be changed that others change, too."""
+_UNCHANGED = 8
+"""How often in a row an object may be refused to be changed and still be the same."""
 
 
 HINT = (
@@ -232,8 +234,7 @@ def update(
         TooLarge: the object has more bytes than the limit.
 
     """
-    deadline = time.monotonic() + patience
-    wait = 0.05
+    contest = Contest(objects.address(key), patience=patience)
     while True:
         found = objects.read(key, limit)
         data = change(found.data if found is not None else None)
@@ -243,14 +244,46 @@ def update(
             written = found.data == data or objects.replace(key, data, found.version)
         if written:
             return
-        if time.monotonic() > deadline:
+        contest.lose(found)
+
+
+class Contest:
+    """The attempts to change an object that others may change at the same time."""
+
+    def __init__(self, address: str, *, patience: float = _CONTENTION) -> None:
+        """Begin; `patience` is for how many seconds it is tried."""
+        self._address = address
+        self._patience = patience
+        self._deadline = time.monotonic() + patience
+        self._wait = 0.05
+        self._version: str | None = ""
+        self._unchanged = 0
+
+    def lose(self, found: StoredObject | None) -> None:
+        """Wait before the next attempt, as a write in the place of what was `found` was refused.
+
+        Raises:
+            StoreError: others were always faster, or nobody was, and the server refuses all the same.
+
+        """
+        version = None if found is None else found.version
+        self._unchanged = self._unchanged + 1 if version == self._version else 0
+        self._version = version
+        if self._unchanged >= _UNCHANGED:
             raise StoreError(
-                f"{objects.address(key)} could not be changed for {patience:g} s, because others "
+                f"{self._address}: the server refuses to replace the very version that it gives, "
+                f"{version}, {_UNCHANGED + 1} times",
+                hint="does something in between change ETags, such as by compressing? A store needs "
+                "writes with conditions (If-Match, If-None-Match)",
+            )
+        if time.monotonic() > self._deadline:
+            raise StoreError(
+                f"{self._address} could not be changed for {self._patience:g} s, because others "
                 "change it all the time"
             )
         # Each takes another time, so that they do not meet again.
-        time.sleep(random.Random().uniform(0, wait))  # noqa: S311  # no secret
-        wait = min(2 * wait, 5.0)
+        time.sleep(random.Random().uniform(0, self._wait))  # noqa: S311  # no secret
+        self._wait = min(2 * self._wait, 5.0)
 
 
 def is_key(name: str) -> bool:
