@@ -47,7 +47,10 @@ _RUNC = "github.com/opencontainers/runc"
 _GCS = "github.com/fsouza/fake-gcs-server"
 
 PARTS: dict[str, tuple[Binary, ...]] = {
-    "melange": (Binary(name="melange", package="chainguard.dev/melange"),),
+    "melange": (
+        Binary(name="melange", package="chainguard.dev/melange"),
+        Binary(name="apko-locker", package="./locker"),  # with the apko that melange has in it
+    ),
     "apko": (Binary(name="apko-resolver", package="."),),
     "tools": (Binary(name="fake-gcs-server", package=_GCS),),
     "actionlint": (

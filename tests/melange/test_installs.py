@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 
 from dag.core.package.candidates import Candidate
 from dag.core.package.environments import Environments
+from dag.core.package.locking import install_environment
 from dag.core.package.outcome import GaveUp, Installed
 from dag.core.package.resolver import Resolver
 from dag.core.package.solver import install
 from dag.core.package.supply import Supply
 from dag.io.package.definitions import read
-from tests.support.apko import Answer, ask
+from tests.support.apko import Answer, ask, melange_installs
 from tests.support.distributions import SEED, TODAY, unpacked
 from tests.support.repositories import Case, Chance
 
@@ -37,6 +39,11 @@ def ours(resolver: Resolver, needs: Sequence[str]) -> tuple[tuple[int, ...], str
         case GaveUp():
             assert found.constraint
             return (), found.message
+
+
+def alone(resolver: Resolver, needs: Sequence[str]) -> frozenset[int] | GaveUp:
+    found = install_environment(resolver, needs)
+    return frozenset(found.packages) if isinstance(found, Installed) else found
 
 
 def is_among(found: tuple[tuple[int, ...], str], answer: Answer) -> bool:
@@ -80,11 +87,7 @@ def compare(repository: list[Candidate], environments: list[list[str]]) -> int:
                 assert not is_clear(resolver, choice, need), (need, number, several)
         found = ours(resolver, needs)
         solved += not found[1]
-        together = decided.install(place)
-        if isinstance(together, frozenset):
-            assert together == set(found[0])
-        else:
-            assert together.message == found[1]
+        assert decided.install(place) == alone(resolver, needs)
         if not is_among(found, answer):
             (once_more,) = ask(repository, [needs], tries=OFTEN)
             assert is_among(found, once_more), (needs, found, once_more.installs)
@@ -107,6 +110,57 @@ def test_environments_nobody_wrote_install_what_apko_installs() -> None:
 
     while time.monotonic() < end:
         once()
+
+
+def is_plain_for_locking(case: Case) -> bool:
+    """Whether names and versions tell packages apart, and there is nothing that `ask` alone asks."""
+    repository, environments = case
+    versions = {(one.name, one.version) for one in repository}
+    needs = [need for needs in environments for need in needs]
+    return len(versions) == len(repository) and not (
+        any(one.install_if or one.pin for one in repository)
+        or any(need[:1] == "!" or "@" in need for need in needs)
+    )
+
+
+def test_environments_nobody_wrote_install_what_melange_has_apko_install() -> None:
+    # apko sorts the needs, locks what it found and solves that again: each can change the answer.
+    end = time.monotonic() + SECONDS
+    seen: Counter[str] = Counter()
+
+    @settings(
+        max_examples=200,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, 2**32))
+    def once(seed: int) -> None:
+        chance = Chance(Random(seed))
+        repository, environments = chance.case()
+        if chance.strange or not is_plain_for_locking((repository, environments)):
+            return
+        resolver = Resolver(repository)
+        decided = Environments(resolver, environments)
+        for place, needs in enumerate(environments):
+            found = decided.install(place)
+            wanted: object = "gave up"
+            if isinstance(found, frozenset):
+                wanted = {f"{repository[one].name}={repository[one].version}" for one in found}
+                once_only = install(resolver, needs)
+                changed = not isinstance(once_only, Installed) or {*once_only.packages} != found
+                seen["another" if changed else "the same"] += 1
+            for _ in range(OFTEN):
+                theirs = melange_installs(repository, needs)
+                if wanted == ("gave up" if isinstance(theirs, str) else theirs):
+                    break
+            else:
+                raise AssertionError((needs, wanted, theirs))
+
+    while time.monotonic() < end:
+        once()
+    assert seen["the same"] > seen["another"] > 0
 
 
 class Real:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dag.core.package.candidates import Candidate
 
@@ -31,41 +31,51 @@ class Answer(NamedTuple):
 
 
 @cache
-def process() -> subprocess.Popen[str]:
-    """The resolver that the project builds, running; it ends with its input."""
+def process(part: str, name: str) -> subprocess.Popen[str]:
+    """A command of a part that the project builds, running; it ends with its input."""
     built = subprocess.run(
-        [sys.executable, "-m", "cluster", "part", "apko"],
+        [sys.executable, "-m", "cluster", "part", part],
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
     return subprocess.Popen(
-        [Path(built.stdout.split()[-1]) / "apko-resolver"],
+        [Path(built.stdout.split()[-1]) / name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
+def _answer(command: subprocess.Popen[str], question: object) -> Any:
+    assert command.stdin is not None
+    assert command.stdout is not None
+    command.stdin.write(json.dumps(question) + "\n")
+    command.stdin.flush()
+    return json.loads(command.stdout.readline())
+
+
+def melange_installs(candidates: Sequence[Candidate], needs: Sequence[str]) -> set[str] | str:
+    """Ask what apko installs where melange builds, each as `name=version`, or why it gives up."""
+    question = {"packages": [one._asdict() for one in candidates], "needs": list(needs)}
+    found = _answer(process("melange", "apko-locker"), question)
+    return str(found["error"]) if "error" in found else set(found["installed"])
+
+
 def ask(
     candidates: Sequence[Candidate], worlds: Sequence[Sequence[str]], *, tries: int = 2
 ) -> list[Answer]:
     """Ask apko what it takes for each need of each of `worlds`, and what it installs."""
-    resolver = process()
-    assert resolver.stdin is not None
-    assert resolver.stdout is not None
     question = {
         "packages": [one._asdict() for one in candidates],
         "worlds": list(map(list, worlds)),
         "tries": tries,
     }
-    resolver.stdin.write(json.dumps(question) + "\n")
-    resolver.stdin.flush()
     return [
         Answer(
             choices={need: set(found) for need, found in one["choices"].items()},
             installs=[Install(tuple(i["packages"]), i.get("error", "")) for i in one["installs"]],
         )
-        for one in json.loads(resolver.stdout.readline())
+        for one in _answer(process("apko", "apko-resolver"), question)
     ]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dag.core.package.candidates import Candidate
 from dag.core.package.environments import Environments
+from dag.core.package.locking import install_environment
 from dag.core.package.outcome import GaveUp
 from dag.core.package.resolver import Resolver
-from dag.core.package.solver import install
 from tests.support.repositories import Case, Chance
 
 
@@ -22,7 +22,7 @@ def compare(case: Case, *, externals: bool) -> Counter[bool]:
     resolver = Resolver(repository, externals=externals)
     environments = Environments(resolver, worlds)
     for place, needs in enumerate(worlds):
-        alone, found = install(resolver, needs), environments.install(place)
+        alone, found = install_environment(resolver, needs), environments.install(place)
         if isinstance(alone, GaveUp):
             assert alone == found
             assert not environments.is_plain(place)

@@ -16,10 +16,10 @@ from typing import NamedTuple
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.candidates import Candidate, Catalogue
 from dag.core.package.environments import Decisions, Environments
+from dag.core.package.locking import install_environment
 from dag.core.package.model import Need, Package
 from dag.core.package.names import find_clashes
 from dag.core.package.outcome import GaveUp, Installed
-from dag.core.package.solver import install
 from dag.core.package.supply import Supply
 
 
@@ -274,7 +274,7 @@ class Installs:
 
     def _causes(self, unit: int) -> Iterator[Way]:
         """Yield the same of an environment that is not plain, as apko went about it."""
-        outcome = install(self.supply(unit).resolver, self._needs(unit))
+        outcome = install_environment(self.supply(unit).resolver, self._needs(unit))
         if not isinstance(outcome, Installed):
             return
         environment = self.packages[unit].environment

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from dag.core.components import strongly_connected
+from dag.core.package.candidates import Candidate
 from dag.core.package.constraints import (
     SATISFIES,
     Version,
@@ -33,10 +34,10 @@ from dag.core.package.constraints import (
     version,
 )
 from dag.core.package.exclusion import MANY, BadConstraint
+from dag.core.package.locking import install_environment
 from dag.core.package.marks import EVERYWHERE, MEMBER, ODD, RIVAL, Marks, join, mark, without_rivals
 from dag.core.package.outcome import GaveUp, Installed
 from dag.core.package.resolver import Resolver
-from dag.core.package.solver import install
 
 _ODD = -1
 """A member of every set, and the rival that makes an environment odd."""
@@ -182,7 +183,7 @@ class Environments:
             return self.reached(place)
         found = self._found.get(place)
         if found is None:
-            outcome = install(self._resolver, self._worlds[place])
+            outcome = install_environment(self._resolver, self._worlds[place])
             found = frozenset(outcome.packages) if isinstance(outcome, Installed) else outcome
             self._found[place] = found
         return found
@@ -250,7 +251,7 @@ class Environments:
         need = universe.constraint(text)
         if len(universe.providers(need.name)) > MANY:
             return [_ODD]
-        rivals: list[int] = []
+        rivals: list[int] = [_ODD] if need.pin else []
         if need.version:
             if exclusions.misfit(choice, text) and choice < universe.listed:
                 rivals.append(_ODD)
@@ -309,7 +310,7 @@ class Environments:
     def _look(self, number: int) -> tuple[int, ...]:
         """Find what a package needs, and its rivals and those of its needs."""
         universe, one = self._resolver.universe, self._candidates[number]
-        if one.name in universe.only and not (one.provides or universe.triggers):
+        if self._is_alone(one) and not (one.provides or universe.triggers):
             # So it is no rival, except by its needs.
             needs = [self._preferred[text] for text in one.depends]
             if min(needs, default=0) >= 0 and number not in needs and is_version(one.version):
@@ -332,15 +333,21 @@ class Environments:
         self._runtime[number] = needed = tuple(found)
         return needed
 
+    def _is_alone(self, one: Candidate) -> bool:
+        """Tell whether no other package has or provides its name, which is no library's."""
+        return one.name in self._resolver.universe.only and one.name[:3] != "so:"
+
     def _of_package(self, number: int) -> list[int]:
         exclusions = self._resolver.exclusions
         if exclusions.is_odd(number):
             return [_ODD]
         one = self._candidates[number]
         rivals: list[int] = []
-        if one.name not in self._resolver.universe.only:
+        if not self._is_alone(one):
             namesakes = self._resolver.universe.named(one.name)
             rivals += [twin for twin in namesakes if twin != number]
+            if self._resolver.preferences.choice(f"{one.name}={one.version}") != number:
+                rivals.append(_ODD)  # it would not be taken again where it is locked
         if one.provides:
             rivals += [excluded.package for excluded in exclusions.of_package(number)]
         if one.depends:

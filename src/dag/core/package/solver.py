@@ -48,7 +48,7 @@ class _Visit:
 
 
 def install(resolver: Resolver, needs: Sequence[str]) -> Installed | GaveUp:
-    """Find what apko installs for `needs`, in their order (melange sorts them)."""
+    """Find what apko installs for `needs`, in their order."""
     return _Solver(resolver).solve(needs)
 
 
