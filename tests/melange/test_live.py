@@ -55,6 +55,22 @@ PIPELINES = {
         needs: {}
         pipeline: [{runs: 'true'}]
         """,
+    "local/takes-needs.yaml": """\
+        needs:
+        pipeline: [{runs: 'true'}]
+        """,
+    "local/takes-packages.yaml": """\
+        needs: {packages: ~}
+        """,
+    "local/always.yaml": """\
+        if: ''
+        needs: {packages: [always]}
+        """,
+    "local/as-asked.yaml": """\
+        if: ~
+        needs: {packages: ['as-asked-${{inputs.kind}}']}
+        inputs: {kind: {default: plain}, own: {required: yes, default: x}}
+        """,
     "../shared/here.yaml": """\
         needs: {packages: [through-a-link]}
         """,
@@ -280,6 +296,30 @@ DEFINITIONS = {
           - uses: linked/here
           - uses: linked/loop/again/empty-needs
         """,
+    "taken-over": """\
+        package: {name: taken-over, version: '1', epoch: 0}
+        pipeline:
+          - {uses: local/takes-needs, needs: {packages: [taken-1]}}
+          - {uses: local/takes-packages, needs: {packages: [taken-2]}}
+          - {uses: local/empty-needs, needs: {packages: [left]}}
+          - {uses: local/always, if: "'a' == 'b'"}
+          - {uses: local/as-asked, if: "'a' == 'b'", with: {kind: never}}
+          - {uses: local/as-asked, if: "'a' == 'a'", with: {kind: '', own: y}}
+          - uses: local/as-asked
+            inputs: {more: {default: from-step}, kind: {default: lost}}
+            with: {kind: '${{inputs.more}}'}
+        """,
+    "priorities": """\
+        package:
+          name: priorities
+          version: '1'
+          epoch: 3
+          dependencies: {provider-priority: 9223372036854775807}
+        subpackages:
+          - {name: padded, dependencies: {provider-priority: '000000000000000000000000000005'}}
+          - {name: negative, dependencies: {provider-priority: -9223372036854775808}}
+          - {name: written, dependencies: {provider-priority: '${{package.epoch}}'}}
+        """,
     "later-documents": """\
         package: {name: later-documents, version: '1', epoch: 0}
         ---
@@ -379,6 +419,8 @@ REFUSED = {
     "bad condition": "pipeline: [{uses: strip, if: 'what'}]",
     "undefined in runtime": "subpackages: [{name: x, dependencies: {runtime: ['${{build.arch}}']}}]",
     "duplicate key": "vars: {a: '1', a: '2'}",
+    "priority of a subpackage": "subpackages: [{name: a, dependencies: {provider-priority: '${{ package.epoch }}'}}]",
+    "priority of 65 bits": "subpackages: [{name: a, dependencies: {provider-priority: 9223372036854775808}}]",
 }
 
 

@@ -24,6 +24,7 @@ from dag.core.package.dependencies import (
 )
 from dag.core.package.model import (
     NO_RESOURCES,
+    UNPRINTABLE,
     BrokenDefinition,
     DeclaredResources,
     Named,
@@ -348,7 +349,7 @@ class _Definition:
             asked = [need for need in asked if need.text not in removed]
         needs: dict[str, Need] = {}
         for need in asked:
-            if bare_name(need.text):
+            if bare_name(need.text) and not UNPRINTABLE.search(need.text):
                 needs.setdefault(need.text, need)
             else:
                 said = f"{need.text!r} in {what} is not a package"
@@ -376,7 +377,7 @@ class _Definition:
                 base,
             )
             compiler.add(part.steps, scope, name)
-            own = resolver.dependencies(part.dependencies)
+            own = resolver.dependencies(part.dependencies, of_subpackage=True)
             subpackage = Subpackage(
                 name, self.tree.file, line, own.runtime, own.provides, own.priority
             )

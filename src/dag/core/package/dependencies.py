@@ -17,7 +17,8 @@ from dag.core.package.model import UNPRINTABLE
 from dag.core.package.substitutions import Lookup, Replacer, Unresolvable, substitute
 from dag.core.package.yaml import NodeReader, line_of
 
-_PRIORITY = re.compile(r"[+-]?[0-9]{1,18}")
+_PRIORITY = re.compile(r"([+-]?)0*([0-9]{1,19})")
+_LIMIT = 2**63
 
 
 class Text(NamedTuple):
@@ -68,6 +69,13 @@ class ResolvedDependencies:
     priority: int
 
 
+def _number(text: str) -> int | None:
+    """Read a number of 64 bits as Go does; None if it is none."""
+    match = _PRIORITY.fullmatch(text)
+    number = int(match[1] + match[2]) if match else _LIMIT
+    return number if -_LIMIT <= number < _LIMIT else None
+
+
 def read_dependencies(node: Node | None, tree: NodeReader) -> WrittenDependencies:
     """Return what a `dependencies` mapping has; nothing where there is none."""
     if node is None:
@@ -95,17 +103,24 @@ class TextResolver:
         self._lookup = lookup
         self._untransformed = untransformed
 
-    def dependencies(self, written: WrittenDependencies) -> ResolvedDependencies:
-        """Return `written` with every variable resolved."""
-        priority = self._substitute(written.priority, self._untransformed)
-        if priority and not _PRIORITY.fullmatch(priority):
-            what = f"provider-priority {priority!r} is not a number"
+    def dependencies(
+        self, written: WrittenDependencies, *, of_subpackage: bool = False
+    ) -> ResolvedDependencies:
+        """Return `written` with every variable resolved.
+
+        melange 0.56 resolves the priority of a subpackage, and forgets the result.
+        """
+        priority = written.priority.text
+        if not of_subpackage:
+            priority = self._substitute(written.priority, self._untransformed)
+        number = _number(priority) if priority else 0
+        if number is None:
+            what = f"provider-priority {priority[:60]!r} is not a number"
             self._tree.problem(written.priority.line, what, "write a whole number")
-            priority = ""
         return ResolvedDependencies(
             tuple(map(self.package, written.runtime)),
             tuple(map(self.package, written.provides)),
-            int(priority or 0),
+            number or 0,
         )
 
     def package(self, written: Text) -> str:

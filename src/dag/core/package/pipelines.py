@@ -118,20 +118,21 @@ class Compiler:
             raise Unresolvable(
                 f"the pipelines are nested deeper than {MAX_NESTING} levels; do they use themselves?"
             )
-        uses, body, way = step.uses, step, at.way
+        uses, body, way, inputs = step.uses, step, at.way, step.inputs
         if uses:
             self.used.add(uses)
             way = f"{way} > {uses}" if way else f"uses {uses}"
             if not step.steps:
                 body = self._find(uses)
+                inputs = {**inputs, **body.inputs} if inputs else body.inputs
         needs = step.needs if body.needs is None else body.needs
         if body.simple and (step.needs is None or step.plain) and not step.condition:
             # Most steps come here: what they need depends on nothing.
             if needs:
                 self._need(needs, scope, at, way, runs=at.runs)
             return
-        inner = scope.inner(step.given, body.inputs)
-        when = body.condition or step.condition
+        inner = scope.inner(step.given, inputs)
+        when = step.condition if body.condition is None else body.condition
         # melange refuses an undefined variable even in a step that does not run.
         runs = (not when or condition(when, inner, judge=at.runs)) and at.runs
         if uses in _SOURCES:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from yaml.nodes import Node
 
 from dag.core.package.substitutions import Replacer
-from dag.core.package.yaml import NodeReader, line_of
+from dag.core.package.yaml import NodeReader, is_null, line_of
 
 MAX_STEPS = 100_000
 """How many steps a file may have, and how many a definition may have with its pipelines."""
@@ -26,7 +26,8 @@ class PipelineStep(NamedTuple):
     given: Mapping[str, str] = {}
     """The values of `with`."""
     needs: tuple[str, ...] | None = None
-    condition: str = ""
+    condition: str | None = None
+    """None if there is no `if`; an empty one holds, and goes before that of the step that uses it."""
     steps: tuple[PipelineStep, ...] = ()
     inputs: Mapping[str, str] = {}
     """The declared inputs and their defaults."""
@@ -68,17 +69,21 @@ class StepReader:
         entries = tree.mapping(node, "a pipeline step")
         uses_node = entries.get("uses")
         given = tree.strings(entries["with"], "with") if "with" in entries else {}
-        needs = None
+        needs: tuple[str, ...] | None = None
         if "needs" in entries:
             contents = tree.mapping(entries["needs"], "needs")
-            if "packages" in contents:
+            if is_null(entries["needs"]):
+                needs = ()  # in a pipeline's file, that takes away what the step needs itself
+            elif "packages" in contents:
                 listed = tree.texts(contents["packages"], "needs.packages")
                 needs = tuple(text for text, _ in listed)
         steps: tuple[PipelineStep, ...] = ()
         if "pipeline" in entries:
             nested = tree.items(entries["pipeline"], "pipeline")
             steps = tuple(self.step(item, depth + 1) for item in nested)
-        when = tree.text(entries["if"], "if") if "if" in entries else ""
+        when = None
+        if "if" in entries and not is_null(entries["if"]):
+            when = tree.text(entries["if"], "if")
         return PipelineStep(
             line_of(uses_node) if uses_node is not None else line,
             tree.text(uses_node, "uses") if uses_node is not None else "",
@@ -87,7 +92,7 @@ class StepReader:
             when,
             steps,
             self._inputs(entries["inputs"]) if "inputs" in entries else {},
-            "${{" not in when
+            "${{" not in (when or "")
             and not (given and "${{" in "\n".join(given.values()))
             and not (needs and "${{" in "\n".join(needs))
             and not (steps and not all(step.plain for step in steps)),
@@ -111,7 +116,7 @@ def replace_in_steps(
         else step._replace(
             given={name: replace(value) for name, value in step.given.items()},
             needs=step.needs and tuple(map(replace, step.needs)),
-            condition=replace(step.condition),
+            condition=step.condition and replace(step.condition),
             steps=replace_in_steps(step.steps, replace),
         )
         for step in steps
