@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from dag.core.build.events import ComputeResources
+from dag.core.jobs.capacity import requests_of
 from tests.support.cluster.admission import refusing
 from tests.support.cluster.images import plain_http
 from tests.support.cluster.jobs import Jobs
@@ -92,6 +95,19 @@ def test_pods_that_are_evicted_or_drained_are_built_again(jobs: Jobs) -> None:
         assert f"{name}.attempt-2.log" in jobs.logs()
 
 
+def test_an_agent_that_is_evicted_is_followed_by_another(jobs: Jobs) -> None:
+    jobs.define(one="true")
+    away = jobs.store.rename(jobs.store.with_name(f"{jobs.store.name}-away"))  # so it waits
+    running = jobs.start()
+    running.await_line(r"FailedMount: .*is not a directory")
+    jobs.dag.evict(jobs.dag.pod_json()["metadata"]["name"])
+    words = running.await_line(r"the agent could not tell what the store has: .*")[0]
+    assert words.endswith("; another one tries")
+    assert "the pod was evicted" in words
+    away.rename(jobs.store)
+    require_converged(jobs, running.end(), "one")
+
+
 def test_a_build_over_its_share_of_the_disk_is_evicted_and_tried_again(jobs: Jobs) -> None:
     jobs.dag.limit(ephemeral_storage="300Mi")
     jobs.define(full="[ -e /tmp/x ] || fallocate -l 900M /tmp/x; sleep 60")
@@ -163,6 +179,41 @@ def test_a_lost_node_is_named_and_costs_jobs_no_package_and_keeps_no_pod_of_thei
     assert last == ["running"]
     dag.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=240s")
     cluster.wait_until_ready()
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_unit_whose_node_is_short_of_disk_is_evicted_and_built_elsewhere_with_more(
+    jobs: Jobs,
+) -> None:
+    dag, cluster = jobs.dag, jobs.dag.cluster
+    other, node = cluster.nodes  # the store is on the disk of the first one
+    jobs.define(full="echo building; sleep 60")
+    dag.kubectl("cordon", other)
+    try:
+        running = jobs.start("--disk=1Gi")
+        pod = jobs.await_build("full")
+    finally:
+        dag.kubectl("uncordon", other)
+    assert pod["spec"]["nodeName"] == node
+    place = cluster.directory / node / "disk"
+    disk = shutil.disk_usage(place)
+    size = disk.free - disk.total // 20
+    try:
+        # The file system of the node believes that, and the disk of the machine has no part in it.
+        jobs.look_into(pod, f"fallocate -l {size} /tmp/large")
+        words = running.await_line(r"full: the node evicted the pod: .*")[0]
+        assert "The node was low on resource: ephemeral-storage" in words
+        again = jobs.await_build("full")
+        done = running.end()
+    finally:
+        eventually(lambda: shutil.disk_usage(place).free > size, "the node has room again", 60)
+        cluster.restart_kubelet(node)  # else it would take no pod for five minutes
+        cluster.wait_until_ready()
+        taints = ("get", "node", node, "-o", "jsonpath={.spec.taints}")
+        eventually(lambda: not dag.kubectl(*taints), "the node takes pods again", 60)
+    assert again["spec"]["nodeName"] == other
+    require_converged(jobs, done, "full")
+    assert requests_of(again["spec"], "build") == ComputeResources(100, 256 << 20, 2 << 30)
 
 
 def is_ready(dag: Dag, node: str) -> str:

@@ -27,6 +27,8 @@ Json = dict[str, Any]
 SHARE = 1024
 """Bytes of a message in a Pod of twelve containers, which share 12 KiB."""
 NOTE = "dag: the store cannot be written, trying again: no space left on device"
+DRAINED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+LOST = {**DRAINED, "reason": "DeletionByTaintManager"}
 PROVEN = encode_answer(ProvenAnswer("0" * 64, "1" * 64, 1, built=True)).decode()
 
 
@@ -143,9 +145,14 @@ SHORT = (
     ],
 )
 def test_more_disk_is_asked_for_if_the_node_ran_short_of_it(message: str, wants: bool) -> None:
-    found = pod(build=RUNNING, reason="Evicted", message=message, phase="Failed")
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+    conditions = [condition] if message.startswith("The node") else []
+    found = pod(
+        build=RUNNING, reason="Evicted", message=message, phase="Failed", conditions=conditions
+    )
     ending = how_attempt_ended(PodFacts(found))
     assert ending is not None
+    assert ending.message == f"the node evicted the pod: {message.strip()}"
     failure = failure_of("a", 1, (ending, found), lines=[], lacking={})
     assert isinstance(failure, Faulted)
     assert failure.wants_disk is wants
@@ -159,17 +166,22 @@ def test_a_pod_that_somebody_deleted_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "disrupted"),
+    ("reason", "status", "disrupted"),
     [
-        ("PreemptionByScheduler", True),
-        ("EvictionByEvictionAPI", True),
-        ("DeletionByTaintManager", True),
-        ("TerminationByKubelet", False),
+        ("PreemptionByScheduler", "", True),
+        ("EvictionByEvictionAPI", "", True),
+        ("DeletionByTaintManager", "", True),
+        ("DeletionByPodGC", "", True),
+        ("TerminationByKubelet", "Terminated", True),  # its node shuts down, as one of --spot does
+        ("TerminationByKubelet", "Preempting", True),
+        ("TerminationByKubelet", "Evicted", False),
     ],
 )
-def test_what_is_not_the_pods_own_doing_is_a_disruption(reason: str, disrupted: bool) -> None:
+def test_what_is_not_the_pods_own_doing_is_a_disruption(
+    reason: str, status: str, disrupted: bool
+) -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": reason}
-    found = pod(build=RUNNING, collect=RUNNING, conditions=[condition])
+    found = pod(build=RUNNING, collect=RUNNING, conditions=[condition], reason=status)
     ending = how_attempt_ended(PodFacts(found))
     assert ending is not None
     failure = failure_of("a", 1, (ending, found), lines=(), lacking={})
@@ -249,18 +261,21 @@ def _apk(number: int) -> Apk:
         ({"phase": "Failed"}, Cause.START, "it ended without a word"),
         ({"phase": "Succeeded"}, Cause.START, "it ended without a word"),
         ({"phase": "Failed", "reason": "OutOfcpu"}, Cause.START, "OutOfcpu"),
-        ({"phase": "Running", **DISRUPTED}, Cause.START, "node node-a stopped answering"),
-        ({"phase": "Running", "reason": "Terminated", "message": "soon"}, Cause.START, "node node-a shut down: soon"),
+        ({"phase": "Running", **DISRUPTED}, Cause.NODE_LOST, "node node-a stopped answering"),
+        ({"phase": "Running", "reason": "Terminated", "message": "soon"}, Cause.NODE_LOST, "node node-a shut down: soon"),
         ({"exitCode": 0}, Cause.DONE, "done"),
         ({"exitCode": 3, "message": "the store is gone\n"}, Cause.START, "the store is gone"),
         ({"exitCode": 3}, Cause.START, "exit code 3"),
+        ({"exitCode": 143, "conditions": [DRAINED]}, Cause.EVICTED, "the pod was evicted (a drain of node node-a?)"),
+        ({"exitCode": 0, "conditions": [DRAINED]}, Cause.DONE, "done"),
+        ({"phase": "Running", "conditions": [LOST]}, Cause.NODE_LOST, "node node-a stopped answering"),
     ],
 )  # fmt: skip
 def test_how_a_pod_of_the_agent_alone_ended(
     status: Json, cause: Cause | None, message: str
 ) -> None:
     states = {"name": "driver", "state": {"terminated": status}}
-    told = {"containerStatuses": [states]} if "exitCode" in status else status
+    told = {**status, "containerStatuses": [states]} if "exitCode" in status else status
     spec = {"nodeName": "node-a", "containers": [{"name": "driver"}]}
     ending = how_agent_ended("driver", PodFacts({"spec": spec, "status": told}))
     assert (ending and ending.cause, ending.message if ending else "") == (cause, message)

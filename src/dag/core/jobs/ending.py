@@ -23,6 +23,7 @@ from dag.core.pod.ending import (
     Cause,
     Ending,
     PodFacts,
+    disruption_of,
     how_build_ended,
     how_taken_away,
 )
@@ -71,7 +72,7 @@ def how_agent_ended(container: str, facts: PodFacts) -> Ending | None:
         return Ending(Cause.DONE, "done", container=container)
     taken = how_taken_away(facts.pod)
     if taken is not None:
-        return replace(taken, cause=Cause.START, hint=None, container=container)
+        return replace(taken, container=container)
     if ended is not None:
         words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
         return Ending(Cause.START, words, container=container)
@@ -121,7 +122,7 @@ def failure_of(
                 attempt,
                 ending.message,
                 told,
-                disrupted=_is_disruption(pod),
+                disrupted=disruption_of(pod) is not None or ending.cause is Cause.PREEMPTED,
                 wants_disk=_was_short_of_disk(pod),
             )
 
@@ -130,21 +131,6 @@ def _is_alone(pod: KubeView) -> bool:
     """Return whether the agent has ended that waits for the build; nobody would take what it makes."""
     ended = termination(containers(pod).get(COLLECT, {}))
     return ended is not None and ended["exitCode"] != 0
-
-
-def _is_disruption(pod: KubeView) -> bool:
-    """Return whether somebody took the Pod away for reasons that have nothing to do with it.
-
-    A node that is short of something may be so because of this very Pod, and one attempt after the
-    other would end in that way.
-    https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
-    """
-    return any(
-        one.get("type") == "DisruptionTarget"
-        and one.get("status") == "True"
-        and one.get("reason") != "TerminationByKubelet"
-        for one in pod.get("status", {}).get("conditions", ())
-    )
 
 
 def _was_short_of_disk(pod: KubeView) -> bool:

@@ -105,9 +105,6 @@ def how_build_ended(facts: PodFacts) -> Ending | None:
 
 def how_taken_away(pod: KubeView) -> Ending | None:
     """Return who took the Pod away before its work had ended, or None if nobody has."""
-    disruption = _disruption(pod)
-    if disruption is not None:
-        return disruption
     status = pod.get("status", {})
     if status.get("reason") == "Evicted":
         return Ending(
@@ -115,9 +112,7 @@ def how_taken_away(pod: KubeView) -> Ending | None:
             f"the node evicted the pod: {status.get('message', '').strip()}",
             "ask for more with --disk or --ram, or use a larger node",
         )
-    if status.get("reason") in _TAKEN_BY_NODE:
-        return _taken(pod, *_TAKEN_BY_NODE[status["reason"]], status.get("message", ""))
-    return None
+    return disruption_of(pod)
 
 
 def _without_build(pod: KubeView, *, deleted: bool) -> Ending | None:
@@ -203,7 +198,7 @@ _DISRUPTIONS = {
     "DeletionByTaintManager": (Cause.NODE_LOST, "node {node} stopped answering"),
     "EvictionByEvictionAPI": (Cause.EVICTED, "the pod was evicted (a drain of node {node}?)"),
     "DeletionByPodGC": (Cause.NODE_LOST, "node {node} no longer exists"),
-    "TerminationByKubelet": (Cause.NODE_LOST, "node {node} shut down or ran out of resources"),
+    "TerminationByKubelet": (Cause.NODE_LOST, "node {node} has ended the pod"),
 }
 # What nodes' own agents call it when they end a Pod; older ones set no condition beside it.
 # https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/kubelet/nodeshutdown/nodeshutdown_manager.go
@@ -223,8 +218,19 @@ def _is_made_up(name: str, ended: KubeView) -> bool:
     return ended.get("reason") in _UNKNOWN and (name == BUILD or ended["exitCode"] != 0)
 
 
-def _disruption(pod: KubeView) -> Ending | None:
-    for condition in pod.get("status", {}).get("conditions", ()):
+def disruption_of(pod: KubeView) -> Ending | None:
+    """Return the ending of a Pod that is taken away for reasons around it; None if it is not.
+
+    A node that is short of something may be so because of this very Pod, and one attempt after the other
+    would end in that way. It has the same condition as one that shuts down, and another reason.
+    https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/kubelet/eviction/eviction_manager.go
+    """
+    status = pod.get("status", {})
+    if status.get("reason") == "Evicted":
+        return None
+    if status.get("reason") in _TAKEN_BY_NODE:
+        return _taken(pod, *_TAKEN_BY_NODE[status["reason"]], status.get("message", ""))
+    for condition in status.get("conditions", ()):
         if condition["type"] == "DisruptionTarget" and condition["status"] == "True":
             reason = condition.get("reason", "")
             cause, words = _DISRUPTIONS.get(reason, (Cause.EVICTED, f"disrupted: {reason}"))

@@ -18,7 +18,7 @@ from dag.core.jobs.manifest import AGENT, JobSettings, agent_job
 from dag.core.jobs.order import encode_texts
 from dag.core.jobs.packing import pack_words
 from dag.core.kube.objects import KubeView
-from dag.core.pod.ending import Cause
+from dag.core.pod.ending import TAKEN_AWAY, Cause
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, termination
 from dag.core.store.layout import record_name
@@ -36,6 +36,8 @@ from dag.run.jobs.single import Meanwhile, run_job
 
 _HOLD = 600
 """Seconds for which an agent waits for a client that fetches nothing any more."""
+_TRIES = 5
+"""How many agents are made for one thing if somebody takes one after the other away."""
 _ROUNDS = 10
 """How often an index is signed anew because somebody else has published meanwhile."""
 
@@ -217,19 +219,22 @@ class StoreAgent:
 
         `meanwhile` is done beside it; what that raises counts more than how the agent ended.
         """
-        settings = replace(self.settings, run=f"{self.settings.run}-{secrets.token_hex(3)}")
-        name = f"dag-{command}-{settings.run}"
-        manifest = agent_job(settings, name, command, [f"--arch={settings.arch.apk}", *words])
-        result, follower = await run_job(
-            self.kube, manifest, _RULES, self.tell, meanwhile=meanwhile
-        )
-        if result.ending.cause is not Cause.DONE:
-            await follower.remove()
-            raise InfrastructureError(
-                f"the agent could not {aim}: {result.ending.message}",
-                hint=result.ending.hint,
+        for left in reversed(range(_TRIES)):
+            settings = replace(self.settings, run=f"{self.settings.run}-{secrets.token_hex(3)}")
+            name = f"dag-{command}-{settings.run}"
+            manifest = agent_job(settings, name, command, [f"--arch={settings.arch.apk}", *words])
+            result, follower = await run_job(
+                self.kube, manifest, _RULES, self.tell, meanwhile=meanwhile
             )
-        return follower
+            ending = result.ending
+            if ending.cause is Cause.DONE:
+                return follower
+            await follower.remove()
+            words_of_end = f"the agent could not {aim}: {ending.message}"
+            if ending.cause not in TAKEN_AWAY or not left:
+                break
+            self.tell(f"{words_of_end}; another one tries")
+        raise InfrastructureError(words_of_end, hint=ending.hint)
 
 
 def _more(now: Mapping[str, int], known: Mapping[str, int]) -> dict[str, int]:
