@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cluster import Cluster, claims, emulation, kwok, lifecycle, parts, secret_store
+from cluster import Cluster, claims, emulation, kueue, kwok, lifecycle, parts, secret_store
 from cluster.cluster import processes
 from cluster.config import NODES
 from cluster.system import explained
@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument(
         "--arch", default="amd64", help="the architecture, as Kubernetes names it"
     )
+    queues = command("kueue", _kueue, "start Kueue beside the API server, or end it")
+    queues.add_argument("action", choices=["up", "down"])
     secrets = command(
         "secrets", _secrets, "start a Secrets Store CSI driver on the nodes, or end it"
     )
@@ -122,6 +124,11 @@ def _kwok(options: argparse.Namespace) -> None:
         kwok.up(Cluster.current(), options.count, options.arch)
     else:
         kwok.down(Cluster.current())
+
+
+def _kueue(options: argparse.Namespace) -> None:
+    change = kueue.up if options.action == "up" else kueue.down
+    change(Cluster.current())
 
 
 def _secrets(options: argparse.Namespace) -> None:

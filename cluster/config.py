@@ -51,6 +51,8 @@ ETCD_PORT = 23790
 """The port of etcd. The next port is the one for its peers."""
 KWOK_PORT = 10247
 """The port at which simulated nodes pretend to have their kubelets."""
+KUEUE_PORT = 10261
+"""The port at which the API server asks Kueue about Jobs. The next port tells whether Kueue works."""
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 RUNTIME = Path("/run/dag-cluster")

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster import control, emulation, images, kwok, network, parts, secret_store
+from cluster import control, emulation, images, kueue, kwok, network, parts, secret_store
 from cluster.cluster import Cluster, processes
 from cluster.config import (
     API_PORT,
@@ -168,6 +168,7 @@ def _down() -> None:
         node.stop()
     for process in (kwok.KWOK, *secret_store.DRIVERS.values(), *control.PROCESSES):
         process.kill()
+    kueue.stop()
     emulation.down()
     network.down(state)
     record = state / "fixed-places.json"

@@ -75,7 +75,13 @@ PARTS: dict[str, tuple[Binary, ...]] = {
     ),
     "secrets-store": (Binary(name="secrets-store", package="."),),
     "kwok": (Binary(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
+    "kueue": (Binary(name="kueue", package="sigs.k8s.io/kueue/cmd/kueue"),),
 }
+_SHARED = {
+    "melange": ("chainguard.dev/melange", "pkg/build/pipelines", "melange/pipelines"),
+    "kueue": ("sigs.k8s.io/kueue", "config/components/crd/bases", "kueue"),
+}
+"""What else is kept of a part: the module that has it, the directory there, and its name in `share`."""
 
 
 def build(name: str) -> Path:
@@ -117,10 +123,10 @@ def _build(name: str, target: Path) -> None:
         root = Path(temporary) / name
         for binary in PARTS[name]:
             _compile(go, folder, binary, root / "bin" / binary.name)
-        if name == "melange":
-            module = run(go, "list", "-m", "-f", "{{.Dir}}", "chainguard.dev/melange", cwd=folder)
-            source = Path(module.strip()) / "pkg" / "build" / "pipelines"
-            shutil.copytree(source, root / "share" / "melange" / "pipelines")
+        if name in _SHARED:
+            module, source, shared = _SHARED[name]
+            place = run(go, "list", "-m", "-f", "{{.Dir}}", module, cwd=folder).strip()
+            shutil.copytree(Path(place, source), root / "share" / shared)
             # Go's module cache is read-only, so its copy could not be removed.
             run("chmod", "-R", "u+w", root)
         root.rename(target)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, emulation, kwok, secret_store
+from cluster import Cluster, emulation, kueue, kwok, secret_store
 from cluster.config import cache_directory
 from tests.support.cluster.running import Dag
 from tests.support.cluster.sharing import holding, shared_cluster
@@ -133,6 +133,26 @@ def secret_driver(simulated: Cluster) -> Iterator[None]:
     """
     with holding("cluster-secrets.lock", fcntl.LOCK_EX):
         secret_store.up(simulated)
+        yield
+
+
+@pytest.fixture
+def queues(dag: Dag) -> Iterator[Dag]:
+    """Have Kueue, for the namespace of `dag` alone; its kinds are gone after the test."""
+    with holding("cluster-kueue.lock", fcntl.LOCK_EX):
+        try:
+            kueue.up(dag.cluster)
+            dag.kubectl("label", "namespace", dag.namespace, f"{kueue.LABEL}=true")
+            yield dag
+        finally:
+            kueue.down(dag.cluster)
+
+
+@pytest.fixture
+def no_queues(cluster: Cluster) -> Iterator[None]:
+    """Have a cluster without Kueue, which would be there for all tests while one has it."""
+    with holding("cluster-kueue.lock", fcntl.LOCK_EX):
+        kueue.down(cluster)  # left by a run that was killed
         yield
 
 

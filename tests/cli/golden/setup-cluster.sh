@@ -181,6 +181,18 @@ rules:
   - serviceaccounts
   verbs:
   - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - localqueues
+  verbs:
+  - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - workloads
+  verbs:
+  - list
 EOF
 fi
 
@@ -275,6 +287,18 @@ rules:
   - serviceaccounts
   verbs:
   - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - localqueues
+  verbs:
+  - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - workloads
+  verbs:
+  - list
 - apiGroups:
   - secrets-store.csi.x-k8s.io
   resources:

@@ -322,6 +322,18 @@ rules:
   - serviceaccounts
   verbs:
   - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - localqueues
+  verbs:
+  - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - workloads
+  verbs:
+  - list
 EOF
 fi
 
@@ -416,6 +428,18 @@ rules:
   - serviceaccounts
   verbs:
   - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - localqueues
+  verbs:
+  - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - workloads
+  verbs:
+  - list
 - apiGroups:
   - secrets-store.csi.x-k8s.io
   resources:

@@ -208,6 +208,18 @@ rules:
   - serviceaccounts
   verbs:
   - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - localqueues
+  verbs:
+  - get
+- apiGroups:
+  - kueue.x-k8s.io
+  resources:
+  - workloads
+  verbs:
+  - list
 EOF
 fi
 

@@ -79,6 +79,7 @@ def test_a_store_that_agents_may_not_write_is_told_by_the_agent(
     assert found.status("sdk x86_64") == "ok"
 
 
+@pytest.mark.usefixtures("no_queues")
 def test_what_a_cluster_lacks_is_told_by_the_doctor_and_by_a_build_in_the_same_words(
     dag: Dag, directory: Path, store: Path
 ) -> None:

@@ -199,6 +199,8 @@ def test_with_the_role_dag_builds_and_may_do_nothing_more(dag: Dag, tmp_path: Pa
         "leases.coordination.k8s.io": "[] [] [get create patch]",
         "persistentvolumeclaims": "[] [] [get]",
         "serviceaccounts": "[] [] [get]",
+        "localqueues.kueue.x-k8s.io": "[] [] [get]",
+        "workloads.kueue.x-k8s.io": "[] [] [list]",
     }
 
 

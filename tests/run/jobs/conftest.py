@@ -38,6 +38,20 @@ def listed(kind: str, items: list[Json]) -> Answer:
     return answer(200, {"kind": f"{kind}List", "metadata": metadata, "items": items})
 
 
+KUEUE = "/apis/kueue.x-k8s.io"
+WORKLOADS = f"{KUEUE}/v1beta2/namespaces/n/workloads"
+
+
+def note(api: Origin, **condition: str) -> None:
+    """Let Kueue have noted this of each Job."""
+    version = {"groupVersion": "kueue.x-k8s.io/v1beta2", "version": "v1beta2"}
+    group = {"kind": "APIGroup", "versions": [version], "preferredVersion": version}
+    api.handle(KUEUE, lambda _: answer(200, group))
+    about = {"name": "w", "uid": "w", "resourceVersion": "1"}
+    workload = {"metadata": about, "status": {"conditions": [condition]}}
+    api.handle(WORKLOADS, lambda _: listed("Workload", [workload]))
+
+
 class OneJob:
     """An API with one Job that gets no Pod; its watches tell nothing."""
 

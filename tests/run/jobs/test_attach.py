@@ -14,7 +14,7 @@ from dag.core.jobs.handover import DriverEnd, encode_end
 from dag.core.jobs.options import AttachOptions
 from dag.errors import InfrastructureError, UsageError
 from dag.run.jobs.attach import Attachment, end_of, error_of
-from tests.run.jobs.conftest import EVENTS, JOBS, PODS, answer, listed
+from tests.run.jobs.conftest import EVENTS, JOBS, PODS, answer, listed, note
 from tests.support.faults import Answer, Incoming, Origin
 from tests.support.kubeconfigs import kubeconfig
 from tests.support.orders import SETTINGS
@@ -127,6 +127,28 @@ def test_each_driver_is_heard_and_the_last_one_counts(
     assert (followed.run, followed.end) == (NEW, end)
 
 
+def test_a_driver_that_waits_in_its_queue_is_told_each_time_its_turn_was_lost(
+    attachment: Attachment, origin: Origin, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.attach._SLOW_LOOK", 0.0)
+    note(origin, type="QuotaReserved", status="False", message="no room")
+    queued = driver(NEW)
+    queued["metadata"] |= {
+        "namespace": "n",
+        "labels": {"kueue.x-k8s.io/queue-name": "q", "dag/run": NEW},
+    }
+    waits, drives, ended = (
+        {**queued, "spec": {**queued["spec"], "suspend": suspended}, "status": status}
+        for suspended, status in ((True, {}), (False, {}), (False, DONE))
+    )
+    jobs = iter([waits, waits, drives, waits, ended])
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(200, next(jobs)))
+    attachment.follow(waits)
+    why = "the Job waits in queue q: no room"
+    words = f"the driver of run {NEW} does not run yet: {why}; `dag cancel {NEW}` ends the wait"
+    assert shown == [words] * 2
+
+
 def test_what_an_earlier_driver_has_said_is_not_the_end_of_one_that_is_gone(
     attachment: Attachment, origin: Origin
 ) -> None:
@@ -206,7 +228,7 @@ def test_it_is_told_why_a_driver_does_not_run(
         f"; `dag cancel {NEW}` ends the wait",
     )
     assert shown == [
-        f"{beginning}its Job waits in queue builds{ending}",
+        f"{beginning}the Job waits in queue builds{ending}",
         f"{beginning}its Job cannot make its pod: exceeded quota: pods=0{ending}",
         f"{beginning}not scheduled: 0/2 nodes are available{ending}",
         f"{beginning}not scheduled: 1 more{ending}",

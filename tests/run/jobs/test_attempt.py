@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from dag.core.jobs.ending import how_attempt_ended
+from dag.core.pod.ending import Cause
 from dag.core.pod.states import WatchRules
 from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.run.jobs.attempt import JobFollower
-from dag.run.jobs.news import RunNews
-from tests.run.jobs.conftest import EVENTS, JOB, JOBS, PODS, OneJob, answer, listed
+from dag.run.jobs.news import JobSeen, RunNews
+from tests.run.jobs.conftest import EVENTS, JOB, JOBS, PODS, WORKLOADS, OneJob, answer, listed, note
 from tests.support.faults import Answer, Origin
 from tests.support.podstories import Json
 
@@ -100,6 +101,70 @@ async def test_what_a_quota_refuses_is_the_reason(origin: Origin, follow: Follow
     async with asyncio.timeout(20):
         with pytest.raises(InfrastructureError, match="cannot make its pod: exceeded quota"):
             await follow().run()
+
+
+QUEUED: Json = {
+    **JOB,
+    "metadata": {**JOB["metadata"], "labels": {"kueue.x-k8s.io/queue-name": "q"}},
+    "spec": {"suspend": True},
+}
+
+
+@pytest.fixture
+def follow_queued(
+    kube: Kube, news: RunNews, said: list[str], follow: Follow, origin: Origin
+) -> Follow:
+    """Return a function that follows the Job in a queue, with little patience."""
+    OneJob(origin)
+    origin.handle(f"{JOBS}/dag-x", lambda _: answer(200, QUEUED))
+    rules = WatchRules(pending_timeout=60.0, how_ended=how_attempt_ended, reads_logs=False)
+    return lambda: JobFollower(kube, news, QUEUED, rules, said.append)
+
+
+@pytest.mark.parametrize("may", [True, False])
+async def test_why_a_job_waits_in_its_queue_is_told_as_far_as_that_may_be_read(
+    origin: Origin, follow_queued: Follow, said: list[str], may: bool
+) -> None:
+    note(origin, type="QuotaReserved", status="False", message="no room")
+    if not may:
+        refused = {"kind": "Status", "message": "no", "code": 403}
+        origin.handle(WORKLOADS, lambda _: answer(403, refused))
+    task = asyncio.create_task(follow_queued().run())
+    async with asyncio.timeout(20):
+        while not said:  # noqa: ASYNC110  # the follower has no event for it
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # it leaves at once
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert said[0] == "the Job waits in queue q" + (": no room" if may else "")
+
+
+@pytest.mark.parametrize(
+    ("turns", "lost"),
+    [
+        ((True, False), False),  # somebody has deleted the Pod
+        ((True, False, True), True),
+        ((True, False, True, False), True),  # the next turn comes while the Pod is being ended
+    ],
+)
+async def test_a_pod_that_its_queue_has_taken_away_is_told_from_one_that_somebody_deleted(
+    origin: Origin, follow_queued: Follow, turns: tuple[bool | None, ...], lost: bool
+) -> None:
+    note(origin, type="Evicted", status="True", reason="Preempted", message="others come first")
+    state = {"terminated": {"exitCode": 143, "containerID": "c"}}
+    pod = pod_of("Failed", [{"name": name, "state": state} for name in ("build", "collect")])
+    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    origin.handle(PODS, lambda _: listed("Pod", [pod]))
+    follower = follow_queued()
+    for number, suspended in enumerate(turns):
+        metadata = {**QUEUED["metadata"], "generation": number + 1}
+        follower._hear(JobSeen({**QUEUED, "metadata": metadata, "spec": {"suspend": suspended}}))
+    async with asyncio.timeout(20):
+        ending = await follower.explained((await follower.run()).ending)
+    assert ending.cause is (Cause.PREEMPTED if lost else Cause.DELETED)
+    assert ("others come first" in ending.message) is lost
 
 
 async def test_who_cancels_while_the_job_is_being_made_gets_it_deleted(

@@ -20,6 +20,7 @@ from dag.core.jobs.names import (
     labels,
 )
 from dag.core.jobs.order import UnitOrder, encode_order
+from dag.core.jobs.queues import QUEUE_LABEL
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView, seal
 from dag.core.pod.identity import CloudIdentity
@@ -46,8 +47,6 @@ SCRIPT = f"{PIPES}/build"
 """The script that builds. In a Job's manifest it would be the most part of that."""
 _TMP, _SHARED_TMP = "/tmp", "/dag-tmp"  # noqa: S108
 LOGS = f"{_SHARED_TMP}/.dag"
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-"""https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 _FIELDS = ("cpu", "memory", "ephemeral-storage")
 _AGENT_RESOURCES = resource_requests(
     cpu=f"{AGENT_SHARE.cpu}m",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dag.core.jobs.driver import DRIVER_ACCOUNT
 from dag.core.jobs.permissions import permissions_for_jobs
+from dag.core.jobs.queues import QUEUE_PERMISSIONS
 from dag.core.kube.objects import KubeObject
 from dag.core.pod import permissions
 from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
@@ -191,6 +192,7 @@ def _driver(namespace: str) -> Iterator[SetupStep]:
         *permissions_for_jobs(claim=True, out=False),
         *permissions.EXPLAIN,
         *permissions.IDENTITY,
+        *QUEUE_PERMISSIONS,
     ]
     yield Ensure(
         title="Role of drivers: it allows what driving a build takes, and no more",
@@ -229,6 +231,7 @@ def _permission(settings: ClusterSettings) -> Iterator[SetupStep]:
         *permissions_for_jobs(claim=True, out=True),
         *permissions.EXPLAIN,
         *permissions.IDENTITY,
+        *QUEUE_PERMISSIONS,
     ]
     if settings.secret_key:
         verbs += permissions.SECRET_KEY

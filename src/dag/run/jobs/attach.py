@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from dag.core.decoding import Undecodable
 from dag.core.jobs.driver import DRIVER, has_job_ended, is_driver
 from dag.core.jobs.handover import DriverEnd, decode_end
-from dag.core.jobs.manifest import QUEUE_LABEL
 from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import AttachOptions
+from dag.core.jobs.queues import has_no_turn, queue_of, why_it_waits
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.pod.manifest import RUN_LABEL
 from dag.core.pod.status import containers, has_ended, has_started, termination
@@ -24,11 +25,14 @@ from dag.report.words import seconds
 from dag.run.build.signing import given_key
 from dag.run.jobs.livelogs import LogReading
 from dag.run.jobs.news import events_about
+from dag.run.jobs.queues import read_workloads
 from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
 from dag.run.signals import run_interruptibly
 
 _LOOK = 1.0
 """Seconds between two looks whether a Job has ended, or has another Pod."""
+_SLOW_LOOK = 20.0
+"""Seconds between two looks why a driver waits in a queue."""
 _PATIENCE = 600.0
 """Seconds for which an API server that does not answer is waited for."""
 _BEGIN = 3600.0
@@ -118,7 +122,7 @@ class Attachment:
                     await self._follow_pod(kube, pod, found)
                 if (now is None or has_job_ended(now)) and not new:
                     return found
-                if now is not None and not pods:
+                if now is not None and (has_no_turn(now) or not pods):
                     await waiting.tell_without_pod(now)
                 await asyncio.sleep(_LOOK)
 
@@ -145,6 +149,8 @@ class _DriverWait:
         self._job = job
         self._show = show
         self._said = ""
+        self._look_at_queue = -math.inf
+        self._had_no_turn = False
         self._has_begun = False
         self._began = time.monotonic()
 
@@ -166,17 +172,27 @@ class _DriverWait:
 
     async def tell_without_pod(self, job: KubeView) -> None:
         """Tell why a Job has no Pod, as far as anybody says."""
-        if job["spec"].get("suspend"):
+        if has_no_turn(job):
             self._began = time.monotonic()  # its turn may come at any time
-            queue = job["metadata"]["labels"].get(QUEUE_LABEL, "")
-            await self._tell(f"its Job waits in queue {queue}" if queue else "its Job is suspended")
+            self._had_no_turn = True
+            await self._tell_turn(job)
             return
+        if self._had_no_turn:
+            self._had_no_turn, self._said = False, ""  # where the turn is lost, that is told again
         refused = [
             one.get("message", "")
             for one in await events_about(self._kube, job)
             if one.get("reason") == "FailedCreate"
         ]
         await self._tell(f"its Job cannot make its pod: {refused[-1]}" if refused else "")
+
+    async def _tell_turn(self, job: KubeView) -> None:
+        queue, now = queue_of(job), time.monotonic()
+        if queue is None:
+            await self._tell("its Job is suspended")
+        elif now >= self._look_at_queue:
+            self._look_at_queue = now + _SLOW_LOOK
+            await self._tell(why_it_waits(queue, await read_workloads(self._kube, job)))
 
     async def _tell(self, why: str) -> None:
         if why and why != self._said:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from dag.core.jobs.manifest import COLLECT, QUEUE_LABEL
+from dag.core.jobs.manifest import COLLECT
 from dag.core.jobs.names import jobs_path
+from dag.core.jobs.queues import queue_of
 from dag.core.kube.objects import KubeObject, KubeView
 from dag.core.limits import TooLarge
+from dag.core.pod.ending import Cause, Ending
 from dag.core.pod.events import (
     DeletePod,
     DeletionAccepted,
@@ -36,6 +38,7 @@ from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews, events_about
+from dag.run.jobs.queues import QueueTurn
 from dag.run.pod.driver import Outward, WatchDriver
 
 _PATIENCE = 600.0
@@ -72,6 +75,7 @@ class JobFollower:
         self._manifest = manifest
         self._name = str(manifest["metadata"]["name"])
         self._path = jobs_path(manifest["metadata"]["namespace"])
+        self._turn = QueueTurn(queue_of(manifest))
         self._creation: asyncio.Task[None] | None = None
         self._job: KubeObject | None = None
         self._hopeless_at = math.inf
@@ -129,6 +133,14 @@ class JobFollower:
             await self._driver.close()
             self._news.leave(self._name)
 
+    async def explained(self, ending: Ending) -> Ending:
+        """Return how a Pod's work ended; of a Pod that the queue of its Job has taken away it says that."""
+        if ending.cause not in (Cause.DELETED, Cause.START) or not self._turn.is_lost:
+            return ending
+        if self._turn.ending is None:
+            await self._turn.ask(self._kube)
+        return self._turn.ending or ending
+
     def _tell_leftover(self) -> None:
         """Tell what may be left behind; that it was interrupted is known."""
         error, last = self._driver.result.exception(), self.watch.history[-1][1]
@@ -146,6 +158,8 @@ class JobFollower:
                 if self._job is not None:
                     self._end_without_pod(self._given_up or "somebody deleted the Job")
             case JobSeen(job):
+                if self._turn.note(job):
+                    self._driver.spawn(self._turn.ask(self._kube))
                 if self._lag is None and (why := how_job_ended(job)):
                     # News of its Pod come by another watch, and may come later.
                     told, loop = f"the Job has no pod: {why}", asyncio.get_running_loop()
@@ -186,7 +200,7 @@ class JobFollower:
             raise InfrastructureError(
                 "its Job was made of other inputs than there are now, and is deleted"
             ) from error
-        if QUEUE_LABEL not in self._manifest["metadata"]["labels"]:
+        if queue_of(self._manifest) is None:
             self._hopeless_at = self._driver.now + _WITHOUT_POD
         # Not before: how a Job ended that was made of something else, such as another environment, says
         # nothing of this attempt.
@@ -217,9 +231,8 @@ class JobFollower:
 
     async def _look_at_events(self) -> None:
         about = self.watch.pod or self._job
-        queue = self._manifest["metadata"]["labels"].get(QUEUE_LABEL)
-        if queue and not self.watch.pod:
-            self._why = f"the Job waits in queue {queue}"
+        if not self.watch.pod:
+            self._why = await self._turn.why_it_waits(self._kube) or self._why
         for event in await events_about(self._kube, about) if about else ():
             if self.watch.pod:
                 self._driver.tell(PodEventSeen(event))

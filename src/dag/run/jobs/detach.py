@@ -14,9 +14,9 @@ from dag.core.image.layers import ROOT
 from dag.core.jobs.driver import DRIVER, driver_job, driver_name, is_driver, is_driver_for
 from dag.core.jobs.ending import how_agent_ended
 from dag.core.jobs.handover import Handover, encode_handover, mark_of
-from dag.core.jobs.manifest import QUEUE_LABEL
 from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import UnitBuildOptions
+from dag.core.jobs.queues import queue_of
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.ending import Cause
 from dag.core.pod.manifest import RUN_LABEL
@@ -155,7 +155,7 @@ async def _start(kube: Kube, key: StoreInCluster, manifest: KubeObject, terminal
         InfrastructureError: it does not begin.
 
     """
-    if QUEUE_LABEL in manifest["metadata"]["labels"]:  # its turn may come when nobody is here
+    if queue_of(manifest) is not None:  # its turn may come when nobody is here
         await kube.create_named(key.jobs_path, manifest)
         return
     news = RunNews(kube, key.namespace, key.selector(manifest["metadata"]["labels"][RUN_LABEL]))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from dag.core.doctor import checks as doctor
@@ -18,7 +18,7 @@ from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.permissions import permissions_for_jobs
 from dag.core.pod.permissions import Permission
 from dag.errors import InfrastructureError, UsageError
-from dag.io.kube.api import ApiError
+from dag.run.jobs.queues import read_queue, read_version
 from dag.run.pod.access import missing_permissions, read_object, read_user_name
 from dag.run.pod.examination import Check, examine
 from dag.run.pod.place import PlaceChecks
@@ -27,7 +27,7 @@ _EXPLAIN = Permission("list", "events")
 """Not needed, but without it nobody is told why a Pod waits."""
 ACCOUNT_CHECK = "driver account"
 """The check that no pod of a build waits for."""
-_KUEUE = "/apis/kueue.x-k8s.io"
+QUEUE_CHECK = "queue"
 
 
 class JobChecks:
@@ -66,7 +66,7 @@ class JobChecks:
         if secret is not None:
             yield Check("bucket secret", ("namespace",), partial(place.bucket_secret, secret))
         if settings.queue is not None:
-            yield Check("queue", ("namespace",), partial(self._queue, settings.queue))
+            yield Check(QUEUE_CHECK, ("namespace",), partial(self._queue, settings.queue))
 
     async def _permissions(self) -> Finding:
         kube, namespace = self._place.kube, self._place.name
@@ -93,25 +93,27 @@ class JobChecks:
 
     async def _queue(self, name: str) -> Finding:
         kube, namespace = self._place.kube, self._place.name
-        try:
-            version = (await kube.get(_KUEUE))["preferredVersion"]["groupVersion"]
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        version = await read_version(kube)
+        if version is None:
             return jobchecks.wrong_request(
                 "the cluster has no Kueue, so nothing would let Jobs go that wait in a queue",
                 "leave --queue out, or install Kueue: https://kueue.sigs.k8s.io/docs/installation",
             )
-        path = f"/apis/{version}/namespaces/{namespace}/localqueues/{name}"
-        return jobchecks.queue(name, namespace, await read_object(kube, path))
+        found = await read_queue(kube, version, namespace, name)
+        return jobchecks.queue(name, namespace, found)
 
 
 async def check_cluster(
-    place: PlaceChecks, settings: JobSettings, *, out: bool, detach: bool
+    place: PlaceChecks,
+    settings: JobSettings,
+    tell: Callable[[str], None],
+    *,
+    out: bool,
+    detach: bool,
 ) -> None:
     """Find out whether a cluster takes the Jobs of these settings.
 
-    `out` is whether packages are fetched, and `detach` whether a Job is to drive the build.
+    `tell` is told of a queue in which Jobs may wait for long. `out` is whether packages are fetched, and `detach` whether a Job is to drive the build.
 
     Raises:
         UsageError: something that was asked for is wrong, such as a claim that cannot be a store.
@@ -124,6 +126,8 @@ async def check_cluster(
         await place.close()
     for finding in found.values():
         require(finding)
+    if (queue := found.get(QUEUE_CHECK)) is not None and queue.status is Status.WARNING:
+        tell(f"{queue.message} ({queue.fix})")
 
 
 def require(finding: Finding) -> None:

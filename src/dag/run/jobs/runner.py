@@ -124,7 +124,8 @@ class JobRunner:
         follower = JobFollower(self._kube, self._news, manifest, _RULES, say)
         result = await follower.run()
         try:
-            return await self._judge(start, unit, result.ending, follower.pod)
+            ending = await follower.explained(result.ending)
+            return await self._judge(start, unit, ending, follower.pod)
         finally:
             self._remove(follower)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.ending import Cause
@@ -38,7 +39,8 @@ async def run_job(
     news.open()
     try:
         follower = JobFollower(kube, news, manifest, rules, tell)
-        return await _run_beside(follower, meanwhile), follower
+        result = await _run_beside(follower, meanwhile)
+        return replace(result, ending=await follower.explained(result.ending)), follower
     finally:
         await news.close()
 

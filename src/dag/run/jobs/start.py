@@ -248,7 +248,8 @@ class ClusterBuilds:
         place = PlaceChecks(options, each[0].namespace, self._terminal)
         works = not options.dry_run
         out = options.out is not None and works
-        await check_cluster(place, each[0], out=out, detach=options.detach and works)
+        detach = options.detach and works
+        await check_cluster(place, each[0], self._terminal.say, out=out, detach=detach)
         async with self._cluster() as kube:
             for settings in each:
                 spec = scheduling_fields(settings.node, settings.scheduling)
