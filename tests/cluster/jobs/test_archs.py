@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import html
-import json
-import re
 import signal
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -24,18 +21,6 @@ from tests.support.schema import checked
 pytestmark = pytest.mark.cluster
 ONLY_INTEL = "test $(uname -m) = x86_64"
 TELLS = f"uname -m >${{{{targets.destdir}}}}{SHARE}/kernel"
-
-
-def nodes_of(jobs: Jobs) -> dict[str, str]:
-    """Return the node of each Job that a scheduler has assigned, by the name of the Job."""
-    said = jobs.dag.kubectl("get", "events", "--field-selector=reason=Scheduled", "-o", "json")
-    found: dict[str, Any] = {
-        one["involvedObject"]["name"]: one for one in json.loads(said)["items"]
-    }
-    return {
-        name.rpartition("-")[0]: re.findall(r"to (\S+)$", one["message"])[0]
-        for name, one in found.items()
-    }
 
 
 def test_one_run_builds_for_each_architecture_on_its_nodes_and_joins_the_results(
@@ -59,7 +44,7 @@ def test_one_run_builds_for_each_architecture_on_its_nodes_and_joins_the_results
         assert (jobs.store / arch / "APKINDEX.tar.gz").exists()
         assert (tmp_path / f"page-{arch}.html").exists()
     assert [one.get("name") for one in ET.parse(suites).iter("testsuite")] == ["dag build aarch64", "dag build x86_64"]  # fmt: skip
-    where = nodes_of(jobs)
+    where = jobs.nodes()
     for arch, node in (("x86_64", "node-a"), ("aarch64", "node-b")):
         assert where[job_name(intel["run"], "machine", arch, 1)] == node
     assert jobs.jobs() == []

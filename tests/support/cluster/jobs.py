@@ -107,6 +107,17 @@ class Jobs:
     def jobs(self) -> list[Json]:
         return list(json.loads(self.dag.kubectl("get", "jobs", "-o", "json"))["items"])
 
+    def nodes(self) -> dict[str, str]:
+        """Return the node of each Job that the scheduler has assigned, by the name of the Job."""
+        said = self.dag.kubectl("get", "events", "--field-selector=reason=Scheduled", "-o", "json")
+        found: dict[str, Json] = {
+            one["involvedObject"]["name"]: one for one in json.loads(said)["items"]
+        }
+        return {
+            name.rpartition("-")[0]: one["message"].rpartition(" ")[2]
+            for name, one in found.items()
+        }
+
     def logs(self) -> list[str]:
         return sorted(path.name for path in self.store.glob(".dag/runs/*/x86_64/logs/*"))
 
