@@ -295,6 +295,21 @@ def test_a_registry_that_knows_no_head_is_read_and_written(
     assert repository.digest_of("1") == blob(manifest).digest
 
 
+def test_a_manifest_whose_blobs_are_not_known_for_a_moment_is_tried_again(
+    proxy: FaultProxy, repository: ImageRepository
+) -> None:
+    # As docker-registry says it while somebody else pushes the same blobs.
+    words = b'{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}'
+    proxy.on("PUT", "manifests", times=2).answer(400, body=words)
+    manifest = canonical_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []})
+    repository.put_manifest("1", INDEX_TYPE, manifest)
+    assert repository.digest_of("1") == blob(manifest).digest
+    proxy.on("PUT", "manifests", times=None).answer(400, body=words)
+    with pytest.raises(Refused, match="MANIFEST_BLOB_UNKNOWN") as caught:
+        repository.put_manifest("1", INDEX_TYPE, manifest)
+    assert "does somebody delete there?" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("status", [200, 201, 204])
 def test_an_upload_is_done_whatever_success_a_registry_calls_it(status: int) -> None:
     with Origin() as origin:

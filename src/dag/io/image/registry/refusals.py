@@ -25,9 +25,12 @@ _GCR = re.compile(r"(?:(us|eu|asia)\.)?gcr\.io")
 _GCR_LOCATIONS = {"us": "us", "eu": "europe", "asia": "asia", None: "us"}
 """https://cloud.google.com/artifact-registry/docs/transition/setup-gcr-repo"""
 
-_HEALING_CODES = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "TOOMANYREQUESTS"})
+_HEALING_CODES = frozenset(
+    {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "MANIFEST_BLOB_UNKNOWN", "TOOMANYREQUESTS"}
+)
 """An upload session that the registry has lost (it was restarted, or another replica answers) heals
-as every attempt opens its own."""
+as every attempt opens its own. A blob that was there before the manifest is not known for a moment to
+another replica, or while somebody else pushes the same."""
 
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 _SILENCES = {
@@ -180,6 +183,8 @@ def refusal_hint(
                 "does it speak https there? then leave out --insecure-registry, and use the host's"
                 " name for a registry on this machine"
             )
+        case _ if "MANIFEST_BLOB_UNKNOWN" in codes:
+            return "what it has of the image was there just now: does somebody delete there?"
         case 400 | 415 | 422 if request.method == "PUT" and "/manifests/" in request.url.path:
             return (
                 "a registry must take OCI's indexes, and layers of zstd: one that is too old is"
