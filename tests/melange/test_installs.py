@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -22,6 +23,7 @@ from dag.core.package.solver import install
 from dag.core.package.supply import Supply
 from dag.io.package.definitions import read
 from tests.support.apko import Answer, ask, melange_installs
+from tests.support.definitions import compiled
 from tests.support.distributions import SEED, TODAY, unpacked
 from tests.support.repositories import Case, Chance
 
@@ -161,6 +163,16 @@ def test_environments_nobody_wrote_install_what_melange_has_apko_install() -> No
     while time.monotonic() < end:
         once()
     assert seen["the same"] > seen["another"] > 0
+
+
+def test_a_need_with_white_space_around_it_cannot_be_locked() -> None:
+    need = "lib\n"
+    assert isinstance(melange_installs([Candidate("lib", "1-r0")], [need]), str)
+    definition = f"package: {{name: x, version: '1'}}\nenvironment: {{contents: {{packages: [{json.dumps(need)}]}}}}\n"
+    _, problems = compiled(definition.encode(), "x.yaml")
+    assert [(one.line, one.what) for one in problems] == [
+        (2, "'lib\\n' in environment.contents.packages is not a package")
+    ]
 
 
 class Real:
