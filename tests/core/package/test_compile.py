@@ -125,6 +125,7 @@ def test_sources() -> None:
         ("package:\n  name: ../../x\n  version: 1\n", 2, "'../../x' is not the name of a package"),
         ("package:\n  name: $(rm)\n  version: 1\n", 2, "'$(rm)' is not the name of a package"),
         ("package:\n  name: x\n  version: 1/../2\n", 3, "'1/../2' is not a version"),
+        (f"package:\n  name: x\n  version: {'1' * 201}\n", 3, "11…' is not a version"),
         ("package:\n  name: x\n  version: 1\n  epoch: one\n", 4, "'one' is not a whole number"),
         ("package:\n  name: x\n  version: 1\n  epoch: -1\n", 4, "'-1' is not a whole number"),
         ("package:\n  name: x\n  version: 1\n  epoch: '1'\n", 4, "'1' is a text, and not a number"),

@@ -46,6 +46,7 @@ from dag.core.package.substitutions import (
     Unresolvable,
     evaluate,
     lookup_in,
+    shown,
     substitute,
 )
 from dag.core.package.targetarch import unknown_architectures
@@ -53,7 +54,7 @@ from dag.core.package.variables import NO_VARIABLES, Variables
 from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_duplicates
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
-_VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]*")
+_VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]{0,199}")
 MAX_EPOCH = 2**64 - 1
 _LONGEST_NAME = 200
 PIPELINES = "pipelines"
@@ -168,7 +169,7 @@ class _Definition:
         self.check_directory(name, line)
         if not _VERSION.fullmatch(version):
             at = line_of(fields["version"]) if "version" in fields else at
-            said = f"{version!r} is not a version"
+            said = f"{shown(version)} is not a version"
             what = said if version else f"the package {name} has no version"
             tree.problem(at, what, "give package.version as apk writes it, like 1.2.3")
 
