@@ -18,6 +18,7 @@ from dag.io.kube.contexts import FoundNamespace, choose_context, find_namespace
 from dag.io.kube.kubeconfig import connect
 from tests.support.faults import Origin
 from tests.support.faults.certificates import make_certificate
+from tests.support.forwarding import Forwarder
 from tests.support.kubeconfigs import VERSION, ask, kubeconfig
 
 SERVER = "https://127.0.0.1:1"
@@ -70,20 +71,67 @@ def test_a_user_that_cannot_be(tmp_path: Path, user: dict[str, Any], words: str)
     assert caught.value.message.startswith(f"{config}: context 'here'")
 
 
+def test_a_setting_that_is_not_followed_is_told_with_another_way(tmp_path: Path) -> None:
+    user = {"auth-provider": {"name": "gcp"}}
+    with pytest.raises(DagError, match="which dag does not follow") as caught:
+        connect(kubeconfig(tmp_path / "config", SERVER, user))
+    assert "use a credential plugin" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", [None, "localhost", "other.example"])
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_server_proves_to_have_the_name_that_the_kubeconfig_says(
+    tmp_path: Path, name: str | None, *, proxied: bool
+) -> None:
+    with Origin(tls=True) as api, Forwarder() as proxy:  # its certificate has address and localhost
+        api.put("/version", VERSION)
+        cluster: dict[str, Any] = {"certificate-authority": str(api.ca_file)}
+        cluster |= {"tls-server-name": name} if name else {}
+        cluster |= {"proxy-url": f"http://{proxy.place}"} if proxied else {}
+        config = kubeconfig(tmp_path / "config", api.url, cluster=cluster)
+        if name == "other.example":
+            with pytest.raises(DagError, match="CERTIFICATE_VERIFY_FAILED"):
+                await connect_and_ask(config)
+        else:
+            await connect_and_ask(config)
+        assert bool(proxy.lines) is proxied
+
+
+async def test_who_acts_for_somebody_says_so_with_each_request(tmp_path: Path) -> None:
+    with Origin() as api:
+        api.put("/version", VERSION)
+        user = {
+            "token": "t",
+            "as": "Zoë",
+            "as-groups": ["builders", "system:authenticated"],
+            "as-uid": "7",
+            "as-user-extra": {"Example.com/Why Not": ["a", "b"]},
+        }
+        await connect_and_ask(kubeconfig(tmp_path / "config", api.url, user))
+        (seen,) = api.exchanges
+        headers = [(name.lower(), value) for name, value in seen.request.headers]
+    assert [one for one in headers if one[0].startswith("impersonate-")] == [
+        ("impersonate-user", "Zoë".encode().decode("latin-1")),
+        ("impersonate-group", "builders"),
+        ("impersonate-group", "system:authenticated"),
+        ("impersonate-uid", "7"),
+        ("impersonate-extra-example.com%2fwhy%20not", "a"),
+        ("impersonate-extra-example.com%2fwhy%20not", "b"),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("user", "cluster", "hint"),
+    ("user", "words"),
     [
-        ({"auth-provider": {"name": "gcp"}}, None, "use a credential plugin"),
-        ({"as": "somebody"}, None, "log in as who you want to be"),
-        (None, {"tls-server-name": "x"}, "name the server by a name that its certificate has"),
+        ({"as-groups": ["a"]}, "its user has as-groups, as-uid or as-user-extra, but no `as`"),
+        ({"as": "a\nb"}, "the user's Impersonate-User has a character that no header can have"),
+        ({"as": 7}, "context 'here' has mistakes: Expected `str"),
     ],
 )
-def test_a_setting_that_is_not_followed_is_told_with_another_way(
-    tmp_path: Path, user: dict[str, Any] | None, cluster: object, hint: str
-) -> None:
-    with pytest.raises(DagError, match="which dag does not follow") as caught:
-        connect(kubeconfig(tmp_path / "config", SERVER, user, cluster))
-    assert hint in (caught.value.hint or "")
+def test_for_whom_nobody_can_act(tmp_path: Path, user: dict[str, Any], words: str) -> None:
+    config = kubeconfig(tmp_path / "config", SERVER, user)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        connect(config)
 
 
 def test_a_password_of_a_server_is_not_shown(tmp_path: Path) -> None:

@@ -26,14 +26,11 @@ _DEFAULT = "default"
 _ANOTHER = "name another one with --kubeconfig or $KUBECONFIG"
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 # What would be silently left out, and with it what somebody wanted.
-_NOT_FOLLOWED = {"clusters": ("tls-server-name",), "users": ("as", "auth-provider")}
-_INSTEAD = {
-    "tls-server-name": "name the server by a name that its certificate has",
-    "as": "log in as who you want to be, or use a token of that account",
+_NOT_FOLLOWED = {
     # https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
     "auth-provider": "use a credential plugin (`exec`), such as gke-gcloud-auth-plugin or kubelogin",
 }
-"""What to do in place of a setting that is not followed."""
+"""Settings of users that are not followed, and what to do in their place."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -54,6 +51,7 @@ class ClusterEntry(_Entry, frozen=True, kw_only=True):
     certificate_authority: str | None = None
     certificate_authority_data: str | None = None
     insecure_skip_tls_verify: bool | None = None
+    tls_server_name: str | None = None
 
 
 class PluginVariable(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +84,10 @@ class UserEntry(_Entry, frozen=True, kw_only=True):
     client_certificate_data: str | None = None
     client_key: str | None = None
     client_key_data: str | None = None
+    impersonated: str | None = msgspec.field(name="as", default=None)
+    as_groups: tuple[str, ...] | None = None
+    as_uid: str | None = None
+    as_user_extra: dict[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,13 +246,12 @@ def _context_of_files(paths: list[Path], context: str | None) -> ChosenContext:
     where, found = _find_context(merged, ", ".join(map(str, paths)), context)
     cluster = _entry(merged, "clusters", found.get("cluster"), where)
     user = _entry(merged, "users", found["user"], where) if found.get("user") else None
-    for kind, table in (("clusters", cluster), ("users", user)):
-        for setting in _NOT_FOLLOWED[kind]:
-            if setting in (table or ()):
-                raise InfrastructureError(
-                    f"{where} uses {setting!r}, which dag does not follow",
-                    hint=f"{_INSTEAD[setting]}, or name another context with --context",
-                )
+    for setting, instead in _NOT_FOLLOWED.items():
+        if setting in (user or ()):
+            raise InfrastructureError(
+                f"{where} uses {setting!r}, which dag does not follow",
+                hint=f"{instead}, or name another context with --context",
+            )
     try:
         msgspec.convert(found, ContextEntry)
         return ChosenContext(

@@ -19,6 +19,7 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.files import read_named
 from dag.io.kube.auth import Plugin, PluginAuth, Token, TokenFile
 from dag.io.kube.contexts import ChosenContext, PluginEntry, UserEntry, choose_context
+from dag.io.kube.impersonation import impersonation_of
 from dag.io.kube.proxy import proxy_of_environment
 from dag.io.kube.tls import tls_context
 from dag.io.proxies import proxy_fault
@@ -40,6 +41,20 @@ class Cluster:
 
     server: str
     http: httpx2.AsyncClient
+
+
+class _NamingTransport(httpx2.AsyncHTTPTransport):
+    """Asks a server for its certificate by the name that a kubeconfig says, and not by its address."""
+
+    def __init__(self, name: str | None, **settings: Any) -> None:  # noqa: ANN401  # as the base has them
+        super().__init__(**settings)
+        self._name = name
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request."""
+        if self._name:
+            request.extensions = {**request.extensions, "sni_hostname": self._name}
+        return await super().handle_async_request(request)
 
 
 def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluster:
@@ -68,7 +83,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
             f"{where}: the certificates cannot be used: {error}",
             hint="correct the certificates that it names or has in it",
         ) from error
-    transport = httpx2.AsyncHTTPTransport(
+    transport = _NamingTransport(
+        chosen.cluster.tls_server_name,
         verify=verify,
         limits=httpx2.Limits(max_connections=2000, max_keepalive_connections=50),
         socket_options=_KEEPALIVE,
@@ -79,7 +95,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
         auth=_auth(chosen.user, chosen),
         transport=transport,
         timeout=httpx2.Timeout(30, pool=None),
-        headers={"User-Agent": "dag"},
+        headers=[(b"User-Agent", b"dag"), *impersonation_of(chosen)],
     )
     # A password in the URL is sent, but never shown.
     shown = str(server.copy_with(userinfo=b"")) if server.userinfo else chosen.cluster.server
@@ -163,7 +179,13 @@ def _plugin(given: PluginEntry, chosen: ChosenContext) -> Plugin:
 def _cluster_info(chosen: ChosenContext) -> dict[str, Any]:
     # https://kubernetes.io/docs/reference/config-api/client-authentication.v1/#client-authentication-k8s-io-v1-Cluster
     cluster = chosen.written
-    names = ("server", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+    names = (
+        "server",
+        "tls-server-name",
+        "insecure-skip-tls-verify",
+        "certificate-authority-data",
+        "proxy-url",
+    )
     info = {name: cluster[name] for name in names if name in cluster}
     if path := cluster.get("certificate-authority"):  # which wins, as in `tls_context`
         data = read_named(Path(path), CERTIFICATES)
