@@ -28,6 +28,7 @@ from dag.core.pod.waiting import why_waiting
 from dag.core.visible import visible
 from dag.core.web import redact
 from dag.io.image.registry.auth import parse_challenges
+from dag.io.store.buckets.refusals import bucket_error
 from tests.support.definitions import compiled
 
 STAMP = b"2026-01-01T00:00:00Z "
@@ -93,6 +94,14 @@ WORK: dict[str, tuple[Callable[[int], object], int]] = {
     "a challenge of letters": (lambda n: parse_challenges("Bearer " + "a" * n), 20_000),
     "a challenge of open quotes": (lambda n: parse_challenges("Bearer " + 'a="\\"' * n), 20_000),
     "a challenge of blanks": (lambda n: parse_challenges("Bearer a=" + " " * n + "x " * n), 20_000),
+    "blanks of a bucket's refusal": (
+        lambda n: bucket_error("s3://b", ValueError("a" + " " * n + "b")),
+        2_000,
+    ),
+    "blanks of a bucket's code": (
+        lambda n: bucket_error("s3://b", ValueError("<Code>" + " " * n + "a" * 101)),
+        2_000,
+    ),
     "colours": (lambda n: visible("\x1b[1;" * n), 50_000),
     "orders": (lambda n: visible("##" + "a##" * n), 50_000),
     "blanks": (lambda n: visible(" \n" * n + " " * n), 50_000),

@@ -15,14 +15,16 @@ from dag.io.retries import RetryPolicy
 from dag.io.store.objects import HINT, StoreError
 from dag.io.web import ANOTHER_SERVER, OUT_OF_DATE
 
-_CODE = re.compile(r"<Code>\s*([^<]{1,100}?)\s*</Code>")
+_CODE = re.compile(r"<Code>\s*([^<\s][^<]{0,99})</Code>")
 _MESSAGE = re.compile(r"<Message>\s*([^<]{1,600})")
 _REGION = re.compile(r"<Region>\s*([a-z0-9-]{1,40})\s*</Region>|expecting '([a-z0-9-]{1,40})'")
 _INSIDES = "Debug source:"
 """What obstore puts between an error's own words and its parts, as Rust writes them."""
 _PART = re.compile(r'\b(?:message|error): "([^"\\]{1,200})"')
 _CERTIFICATE = re.compile(r"InvalidCertificate\((?:\s*\w+\()*\s*(\w{1,60})")
-_BODY = re.compile(r"[:\s]*\ufeff?<(?:\?xml|!DOCTYPE|html|Error)\b.*", re.DOTALL | re.IGNORECASE)
+_BODY = re.compile(
+    r"(?<![:\s])[:\s]*\ufeff?<(?:\?xml|!DOCTYPE|html|Error)\b.*", re.DOTALL | re.IGNORECASE
+)
 _LONGEST = 500
 
 _TRUST = (
@@ -118,7 +120,8 @@ def _words(error: BaseException, said: str, insides: str) -> str:
     plain = " ".join(_BODY.sub("", said).split()) or type(error).__name__
     if code := _CODE.search(said):
         message = _MESSAGE.search(said)
-        told = f"{code[1]}: {' '.join(message[1].split())}" if message else code[1]
+        name = code[1].rstrip()
+        told = f"{name}: {' '.join(message[1].split())}" if message else name
     elif certificate := _CERTIFICATE.search(insides):
         told = f"its certificate is not trusted ({certificate[1]})"
     else:
