@@ -10,7 +10,7 @@ import pytest
 from dag.core.limits import Limit
 from dag.core.store.buckets import Bucket
 from dag.io.store.buckets.opening import open_bucket
-from dag.io.store.objects import Objects, StoreError, update
+from dag.io.store.objects import Objects, StoreError, insist, update
 from tests.support.faults import Answer, Incoming, Origin
 
 SMALL = Limit("an object of a test", 1 << 20)
@@ -152,5 +152,29 @@ def test_a_server_that_refuses_the_version_that_it_gives_is_not_asked_without_en
         origin.on("PUT", times=None).answer(412, {}, refused)
         store = opened("s3", origin.url, monkeypatch)
         with pytest.raises(StoreError, match="refuses to replace the very version") as caught:
-            update(store, "a", SMALL, lambda found: (found or b"") + b" and after")
+            insist(lambda: update(store, "a", SMALL, lambda found: (found or b"") + b" and after"))
+        assert origin.count("PUT") == 9
     assert "ETags" in (caught.value.hint or "")
+
+
+def test_a_server_that_refuses_what_it_says_is_not_there_is_not_asked_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Origin() as origin:
+        origin.on("GET", times=None).answer(404, {}, b"No such object")
+        origin.on("POST", times=None).answer(412, {}, b"conditionNotMet")
+        store = opened("gs", origin.url, monkeypatch)
+        with pytest.raises(StoreError, match=r"refuses to make what it says is not there, 9 times"):
+            update(store, "a", SMALL, lambda _: b"new")
+
+
+def test_who_waits_for_others_for_long_enough_does_not_begin_to_wait_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Origin() as origin:
+        origin.on("GET", times=None).answer(404, {}, b"No such object")
+        origin.on("POST", times=None).answer(412, {}, b"conditionNotMet")
+        store = opened("gs", origin.url, monkeypatch)
+        with pytest.raises(StoreError, match="could not be changed for 0 s"):
+            insist(lambda: update(store, "a", SMALL, lambda _: b"new", patience=0))
+        assert origin.count("POST") == 1

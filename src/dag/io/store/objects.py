@@ -47,7 +47,7 @@ class StoreError(InfrastructureError):
     """A store cannot be reached, or refuses."""
 
     lasts: bool = False
-    """Whether it would be the same later."""
+    """Whether it would be the same later, or has been tried for long enough."""
 
 
 class StoredObject(Struct, frozen=True):
@@ -270,20 +270,28 @@ class Contest:
         self._unchanged = self._unchanged + 1 if version == self._version else 0
         self._version = version
         if self._unchanged >= _UNCHANGED:
-            raise StoreError(
-                f"{self._address}: the server refuses to replace the very version that it gives, "
-                f"{version}, {_UNCHANGED + 1} times",
-                hint="does something in between change ETags, such as by compressing? A store needs "
+            what = f"replace the very version that it gives, {version}"
+            if version is None:
+                what = "make what it says is not there"
+            raise self._lost(
+                f"{self._address}: the server refuses to {what}, {_UNCHANGED + 1} times",
+                "does something in between change ETags, such as by compressing? A store needs "
                 "writes with conditions (If-Match, If-None-Match)",
             )
         if time.monotonic() > self._deadline:
-            raise StoreError(
+            raise self._lost(
                 f"{self._address} could not be changed for {self._patience:g} s, because others "
-                "change it all the time"
+                "change it all the time",
+                "run this again when fewer write there",
             )
         # Each takes another time, so that they do not meet again.
         time.sleep(random.Random().uniform(0, self._wait))  # noqa: S311  # no secret
         self._wait = min(2 * self._wait, 5.0)
+
+    def _lost(self, words: str, hint: str) -> StoreError:
+        error = StoreError(words, hint=hint)
+        error.lasts = True  # it was tried for long enough
+        return error
 
 
 def is_key(name: str) -> bool:
