@@ -97,6 +97,14 @@ async def test_a_server_proves_to_have_the_name_that_the_kubeconfig_says(
         assert bool(proxy.lines) is proxied
 
 
+@pytest.mark.parametrize("name", [".", ".example", "a\0b", "a" * 300, "\ud800"])
+def test_a_name_by_which_no_server_can_be_asked(tmp_path: Path, name: str) -> None:
+    config = kubeconfig(tmp_path / "config", SERVER, cluster={"tls-server-name": name})
+    with pytest.raises(UsageError, match="is no name of a server: ") as caught:
+        connect(config)
+    assert repr(name[:80]) in caught.value.message
+
+
 async def test_who_acts_for_somebody_says_so_with_each_request(tmp_path: Path) -> None:
     with Origin() as api:
         api.put("/version", VERSION)
@@ -124,7 +132,17 @@ async def test_who_acts_for_somebody_says_so_with_each_request(tmp_path: Path) -
     ("user", "words"),
     [
         ({"as-groups": ["a"]}, "its user has as-groups, as-uid or as-user-extra, but no `as`"),
-        ({"as": "a\nb"}, "the user's Impersonate-User has a character that no header can have"),
+        *(
+            (
+                {"as": value},
+                f"the user's Impersonate-User has a character that no header can have there: {value!r}",
+            )
+            for value in ("a\nb", " a", "a ", "\ud800")
+        ),
+        (
+            {"as": "a", "as-user-extra": {"\ud800": ["b", " c"]}},
+            "the user's Impersonate-Extra-%ED%A0%80 has a character that no header can have there",
+        ),
         ({"as": 7}, "context 'here' has mistakes: Expected `str"),
     ],
 )

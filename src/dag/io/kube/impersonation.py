@@ -12,7 +12,8 @@ from dag.errors import UsageError
 from dag.io.kube.contexts import ChosenContext, UserEntry
 
 _NO_KEY_BYTE = re.compile(rb"[^!#$&'*+.^_`|~0-9a-z-]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\A | \Z")
+"""What no header can have, and what is no part of a value where it stands."""
 
 
 def impersonation_of(chosen: ChosenContext) -> list[tuple[bytes, bytes]]:
@@ -29,9 +30,10 @@ def impersonation_of(chosen: ChosenContext) -> list[tuple[bytes, bytes]]:
             hint="`as` names for whom the user acts; add it, or remove the others",
         )
     for name, value in found:
-        if _CONTROL.search(value):
+        if _UNSENDABLE.search(value):
             raise UsageError(
-                f"{chosen.where}: the user's {name} has a character that no header can have",
+                f"{chosen.where}: the user's {name} has a character that no header can have there: "
+                f"{value[:80]!r}",
                 hint="correct it there; `kubectl config view` shows it",
             )
     return [(name.encode(), value.encode()) for name, value in found]
@@ -51,4 +53,5 @@ def _headers(user: UserEntry) -> Iterator[tuple[str, str]]:
 
 def _escape(key: str) -> str:
     """Return a key as a header's name may have it, as client-go does."""
-    return _NO_KEY_BYTE.sub(lambda found: b"%%%02X" % found[0][0], key.lower().encode()).decode()
+    sent = key.lower().encode(errors="surrogatepass")
+    return _NO_KEY_BYTE.sub(lambda found: b"%%%02X" % found[0][0], sent).decode()

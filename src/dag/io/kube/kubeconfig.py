@@ -21,7 +21,7 @@ from dag.io.kube.auth import Plugin, PluginAuth, Token, TokenFile
 from dag.io.kube.contexts import ChosenContext, PluginEntry, UserEntry, choose_context
 from dag.io.kube.impersonation import impersonation_of
 from dag.io.kube.proxy import proxy_of_environment
-from dag.io.kube.tls import tls_context
+from dag.io.kube.tls import can_ask_for, tls_context
 from dag.io.proxies import proxy_fault
 
 # A half-open connection must not hold a watch for ever: probe after 30 s, give up 30 s later.
@@ -83,8 +83,14 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Cluste
             f"{where}: the certificates cannot be used: {error}",
             hint="correct the certificates that it names or has in it",
         ) from error
+    name = chosen.cluster.tls_server_name
+    if name and not can_ask_for(name, verify):
+        raise UsageError(
+            f"{where}: the `tls-server-name` of its cluster is no name of a server: {name[:80]!r}",
+            hint="write a name that the server's certificate has, or leave it out",
+        )
     transport = _NamingTransport(
-        chosen.cluster.tls_server_name,
+        name,
         verify=verify,
         limits=httpx2.Limits(max_connections=2000, max_keepalive_connections=50),
         socket_options=_KEEPALIVE,

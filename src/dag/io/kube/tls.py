@@ -48,6 +48,15 @@ def tls_context(chosen: ChosenContext) -> ssl.SSLContext:
     return context
 
 
+def can_ask_for(name: str, context: ssl.SSLContext) -> bool:
+    """Return whether a server can be asked for its certificate by this name."""
+    try:  # a length, NUL or a dot at its beginning are refused, each by another error
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)
+    except (OSError, TypeError, ValueError):
+        return False
+    return True
+
+
 def _load_certificate(context: ssl.SSLContext, user: UserEntry) -> None:
     # What is given as data wins over a file, as for kubectl.
     with (
