@@ -33,6 +33,7 @@ of a test. What a build says of packages that failed is not here, because that i
 """
 _MASKS = (
     (re.compile(r"(?:/[\w.-]+)*/pytest-of-[^/]+/pytest-\d+(?:/popen-gw\d+)?/[\w-]+"), "/home/you"),
+    (re.compile(r"(?:/[\w.-]+)*/test_\w*\d(?![\w.-])"), "/home/you"),  # with --basetemp
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:5000"),
     (
         re.compile(r"process \d+ on \S+ since [\d-]+ [\d:]+ \([^)]*\)"),
