@@ -259,6 +259,24 @@ def test_a_driver_that_never_begins_does_not_stay(
     assert len(deleted) == 1
 
 
+def test_a_driver_that_has_lost_its_pod_before_is_not_deleted(
+    attachment: Attachment, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.attach._BEGIN", 0.0)
+    end = pod(1, 0, encode_end(DriverEnd(exit_code=0)))
+    waits = unscheduled("0/2 nodes are available")
+    looks = iter([waits, waits])
+    asked = iter([driver(NEW, failed=1)] * 2)
+    origin.handle(EVENTS, lambda _: listed("Event", []))
+    origin.handle(PODS, lambda _: listed("Pod", [end]))
+    done = driver(NEW, **DONE, failed=1)
+    origin.handle(f"{JOBS}/dag-driver-{NEW}", lambda _: answer(200, next(asked, done)))
+    origin.handle(f"{PODS}/p1", lambda _: answer(200, next(looks, end)))
+    origin.handle(f"{PODS}/p1/log", lambda _: log("dag: building zlib"))
+    assert attachment.follow(driver(NEW)).end == DriverEnd(exit_code=0)
+    assert not origin.count("DELETE")
+
+
 def test_the_wait_for_a_successor_ends_by_itself_alone(
     attachment: Attachment, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,11 @@ def is_driver_for(job: KubeView, mark: str) -> bool:
     return job["metadata"]["labels"].get(DRIVER_LABEL) == mark[:32] and not has_job_ended(job)
 
 
+def has_lost_pods(job: KubeView) -> bool:
+    """Return whether Pods of a Job have failed, also if they are gone by now."""
+    return bool((job.get("status") or {}).get("failed"))
+
+
 def has_job_ended(job: KubeView) -> bool:
     """Return whether Kubernetes makes no Pod of a Job any more."""
     return any(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dag.core.decoding import Undecodable
-from dag.core.jobs.driver import DRIVER, has_job_ended, is_driver
+from dag.core.jobs.driver import DRIVER, has_job_ended, has_lost_pods, is_driver
 from dag.core.jobs.handover import DriverEnd, decode_end
 from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import AttachOptions
@@ -204,6 +204,9 @@ class _DriverWait:
         if self._has_begun or time.monotonic() - self._began < _BEGIN:
             return
         job = await self.job()
+        if job is not None and has_lost_pods(job):
+            self._has_begun = True  # one of them may have driven the run
+            return
         if job is not None:
             uid = str(job["metadata"]["uid"])
             await self._kube.delete(self._job, uid=uid, dependents=True, patience=_PATIENCE)
