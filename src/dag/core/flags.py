@@ -9,8 +9,9 @@ line in `--help`, and its row in docs/flags.md all follow from one declaration:
 
         cpu: str = flag(QUANTITY, "--cpu", "Ask for this many CPUs.", default="1")
 
-A command takes a class that inherits from such groups, and may word what a flag of theirs does there. A function that needs one group asks for that
-group only, and is given the command's whole object. Nothing here knows click: `dag.cli.options` does.
+A command takes a class that inherits from such groups, and may word what a flag of theirs does there. A
+function that needs one group asks for that group only, and is given the command's whole object. Nothing
+here knows click: `dag.cli.options` does.
 """
 
 from __future__ import annotations

@@ -149,8 +149,8 @@ def read_log(
     """Yield the lines of a unit's log: the latest one, or that of the run whose id begins so.
 
     If another package kept the latest run from building it, that is said before an older log. With
-    `follow` this goes on until the unit is settled, with its second build, or its run has ended; of a run on another machine
-    the lines come then, all at once.
+    `follow` this goes on until the unit is settled, with its second build, or its run has ended; of a run
+    on another machine the lines come then, all at once.
 
     Raises:
         UsageError: there is no such run, or it has no such log.

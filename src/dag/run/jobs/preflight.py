@@ -113,7 +113,8 @@ async def check_cluster(
 ) -> None:
     """Find out whether a cluster takes the Jobs of these settings.
 
-    `tell` is told of a queue in which Jobs may wait for long. `out` is whether packages are fetched, and `detach` whether a Job is to drive the build.
+    `tell` is told of a queue in which Jobs may wait for long. `out` is whether packages are fetched, and
+    `detach` whether a Job is to drive the build.
 
     Raises:
         UsageError: something that was asked for is wrong, such as a claim that cannot be a store.
