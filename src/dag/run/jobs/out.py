@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,8 @@ class Delivery:
     directory: Path
     arch: str
     """As apk names it."""
-    records: Iterable[Record]
-    """What has to be published there: it is held against what the agent serves."""
+    records: Sequence[Record]
+    """What has to be published there: it is held against what each agent serves."""
     terminal: Terminal
 
     async def bring(self, kube: Kube, follower: JobFollower, run: str) -> None:
