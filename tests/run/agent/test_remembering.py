@@ -140,6 +140,17 @@ def test_what_a_stranger_has_the_signer_remember_does_not_count(
     assert "which has what was attested before, does not count" in capsys.readouterr().err
 
 
+def test_what_is_too_long_to_have_been_remembered_stops_no_signer(site: Site) -> None:
+    planted = site.place / "store/.dag" / attested_name(ARCH.apk)
+    planted.parent.mkdir(parents=True)
+    planted.touch()
+    os.truncate(planted, ATTESTATIONS.most + 1)
+    assert site.asked(site.build("one")).published == 1
+    forget(site)
+    site.asked(site.build("two"))
+    assert site.listed() == ["one-1-r0", "two-1-r0"]
+
+
 def test_another_key_goes_on_if_the_one_before_is_named(site: Site) -> None:
     site.asked(site.build("one"))
     forget(site)

@@ -221,6 +221,8 @@ class _Signing:
                 f"{visible_line(str(error))}. If the key that signs was changed, `dag setup signer "
                 "--engine-key FILE` trusts what the one before has remembered, whose public half FILE is"
             )
+            if isinstance(error, TooLarge):
+                objects.delete(name)  # what cannot be read cannot be replaced either
         for identity in sorted(answered, reverse=True)[:_AT_ONCE]:
             with suppress(Undecodable, TooLarge):
                 self._read(identity)
