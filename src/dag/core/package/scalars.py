@@ -29,7 +29,9 @@ _LONGEST = 1000
 
 def number_in(text: str) -> int | float | None:
     """Return the number that a text without quotes is; None if it is none."""
-    plain = text.replace("_", "") if text[:1] != "_" else ""
+    if text[:1] == "_":
+        return None
+    plain = text if text[:1] == "." else text.replace("_", "")
     if len(plain) > _LONGEST:
         return None
     if whole := _INTEGER.fullmatch(plain):
