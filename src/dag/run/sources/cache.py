@@ -140,7 +140,8 @@ def gather(options: CacheOptions) -> Sources:
     if options.pruning and found.broken:
         raise UsageError(
             "nothing is removed, because nobody can tell what the broken definitions fetch: "
-            + some([one.file for one in found.broken])
+            + some([one.file for one in found.broken]),
+            hint="mend or remove them first",
         )
     credentials = options.credentials or options.pruning
     every = repositories_of(_steps(found.packages, Checkout), credentials=credentials)
