@@ -65,7 +65,7 @@ def claim(store: Claim, namespace: str, found: KubeView | None, *, confined: boo
     if found is None:
         return wrong_request(
             f"there is no {where}",
-            f"`kubectl get persistentvolumeclaims -n {namespace}` lists those there are; one of the"
+            f"`kubectl get persistentvolumeclaims -n {namespace}` lists the claims; one of the"
             f" access mode {_SHARED} is wanted",
         )
     modes = found.get("spec", {}).get("accessModes", ())
@@ -94,7 +94,7 @@ def queue(name: str, namespace: str, found: KubeView | None) -> Finding:
     if found is None:
         return wrong_request(
             f"namespace {namespace} has no queue {name} of Kueue",
-            f"`kubectl get localqueues -n {namespace}` lists those there are",
+            f"`kubectl get localqueues -n {namespace}` lists the queues",
         )
     conditions = found.get("status", {}).get("conditions", ())
     active: KubeView = next((one for one in conditions if one.get("type") == "Active"), {})

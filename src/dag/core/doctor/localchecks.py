@@ -77,5 +77,6 @@ def repositories(number: int, words: Sequence[str]) -> Finding:
     return Finding(
         Status.WARNING,
         f"{'; '.join(words[:3])}{more}",
-        "see to the network and to the keys, or name another with -r; what needs them would fail",
+        "see to the network and to the keys, or name another repository with -r; what needs these"
+        " would fail",
     )
