@@ -50,7 +50,8 @@ def command(options: AttachOptions) -> int:
         asked = " ".join(("no run", *options.runs))
         raise UsageError(
             f"{asked} is driven by a job in {options.store}, or was in the last day",
-            hint="`dag status` tells of all runs; `dag build` publishes what is proven",
+            hint="`dag status --all` lists the runs that have ended; `dag publish --run RUN` publishes what"
+            " one has proven",
         )
     found = attachment.follow(job)
     failed = _publish(options, found, terminal)

@@ -86,6 +86,9 @@ def test_a_run_that_is_not_there_is_named(place: StorePlace, tmp_path: Path) -> 
     nothing = StorePlace("there", tmp_path / "there")
     with pytest.raises(NoSuchRun, match=r"a copy: nothing was built here$"):
         StoredRuns(nothing, name="a copy").find()
+    with pytest.raises(NoSuchRun, match=r"a copy: there was no run 1999$") as caught:
+        StoredRuns(nothing, name="a copy").find("1999")
+    assert caught.value.hint == "`dag status --all` lists the runs"
 
 
 def log_of(runs: StoredRuns, unit: str, words: str = "") -> tuple[str, str]:

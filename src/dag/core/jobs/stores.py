@@ -15,8 +15,9 @@ def cluster_store(store: str | None) -> Claim | Bucket:
 
     """
     if store is None or "://" not in store:
+        another = f", and --store names {store!r}" if store else ""
         raise UsageError(
-            "--on kubernetes needs a store that all nodes reach",
+            f"a build in a cluster needs a store that all nodes reach{another}",
             hint="name a volume claim, like --store pvc://CLAIM, or a bucket: gs://, s3://, az://",
         )
     return Claim.parse(store) if store.startswith(SCHEME) else Bucket.parse(store)

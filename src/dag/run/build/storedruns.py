@@ -63,7 +63,7 @@ class StoredRuns:
         runs = self.every(words)
         first = next(runs, None)
         if first is None:
-            return FoundRun("", (self._any_store(),))
+            return FoundRun("", (self._any_store(words),))
         if words and (more := [one.id for one in runs]):
             raise NoSuchRun(
                 f"{self._shown}: {len(more) + 1} runs begin with {words}",
@@ -131,12 +131,17 @@ class StoredRuns:
     def _asked(self) -> Iterable[Arch]:
         return sorted(self.archs or map(Arch.parse, ARCHITECTURES), key=str)
 
-    def _any_store(self) -> Store:
+    def _any_store(self, words: str) -> Store:
         """Return a store that has runs, if not the wanted one; or the only one that earlier versions kept."""
         for store in map(self.store, self._asked()):
             if next(store.runs.all(), None) is not None:
                 return store
         wanted = f" for {' or '.join(map(str, self.archs))}" if self.archs else ""
+        if words:  # a copy has no other runs than those that begin so
+            raise NoSuchRun(
+                f"{self._shown}: there was no run {words}{wanted}",
+                hint="`dag status --all` lists the runs",
+            )
         raise NoSuchRun(
             f"{self._shown}: nothing was built here{wanted}", hint="--store names another store"
         )

@@ -16,15 +16,12 @@ from dag.core.jobs.claims import Claim
 from dag.core.jobs.driver import DRIVER_ACCOUNT
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.permissions import permissions_for_jobs
-from dag.core.pod.permissions import Permission
 from dag.errors import InfrastructureError, UsageError
 from dag.run.jobs.queues import read_queue, read_version
 from dag.run.pod.access import missing_permissions, read_object, read_user_name
 from dag.run.pod.examination import Check, examine
 from dag.run.pod.place import PlaceChecks
 
-_EXPLAIN = Permission("list", "events")
-"""Not needed, but without it nobody is told why a Pod waits."""
 ACCOUNT_CHECK = "driver account"
 """The check that no pod of a build waits for."""
 QUEUE_CHECK = "queue"
@@ -71,7 +68,7 @@ class JobChecks:
     async def _permissions(self) -> Finding:
         kube, namespace = self._place.kube, self._place.name
         claim = isinstance(self._settings.store, Claim)
-        needed = [*permissions_for_jobs(claim=claim, out=self._out), _EXPLAIN]
+        needed = permissions_for_jobs(claim=claim, out=self._out)
         lacking, user = await asyncio.gather(
             missing_permissions(kube, namespace, needed), read_user_name(kube)
         )
