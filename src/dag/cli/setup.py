@@ -112,7 +112,7 @@ def signer(options: SignerSetupOptions) -> None:
     """Make a signer that has the key where nobody builds.
 
     It is in a namespace of its own. `dag build --sign apart` asks it to publish, and it signs only what
-    that has attested: those who build, and who can write the store, get nothing signed by themselves.
+    such a build has attested: whoever can write the store alone gets nothing signed.
     """
     from dag.run.setup.plans import plan_signer
 

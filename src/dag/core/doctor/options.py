@@ -45,7 +45,7 @@ class ExaminedPodOptions(PodOptions):
         choice("auto", "privileged", "userns"),
         "--isolation",
         "Run the build with all privileges on its node, or without any in a user namespace; `auto` is "
-        "what the command does by itself that is examined.",
+        "what the examined command does by itself.",
         default="auto",
     )
 
