@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.support.builds import apks, definition, run
+from tests.support.gitrepos import commit, git
 
 MAKEFILE = """\
 $(KEY):
@@ -107,3 +110,18 @@ def test_a_pipeline_outside_of_the_directory_is_part_of_a_unit(
     assert code == 0, err
     (shared / "it.yaml").write_text("pipeline: [{runs: echo more}]\n")
     assert reasons(place) == ["app 1-r0: definition changed"]
+
+
+@pytest.mark.parametrize(("flags", "said"), [("", "unknown"), ("--git-commit=abc", "abc")])
+def test_the_checkout_around_the_store_is_no_input(place: Path, flags: str, said: str) -> None:
+    git(place, "init", "-q")
+    (place / ".gitignore").write_text("packages/\n*.rsa*\n")
+    write(place, flags, app=definition("app"))
+    commit(place, 1)
+    assert run(place, "app")[0] == 0
+    git(place, "commit", "-q", "--allow-empty", "-m", "x", time=2)
+    code, _, err = run(place, "app", "--rebuild", "all")
+    assert code == 0, err
+    assert "not reproducible" not in err
+    index = gzip.decompress((place / "packages/x86_64/APKINDEX.tar.gz").read_bytes())
+    assert re.findall(rb"\nc:(.*)\n", index) == [said.encode()]

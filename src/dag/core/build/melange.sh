@@ -77,4 +77,6 @@ for index in "$here"/*/*/APKINDEX.tar.gz; do
 done
 [ -n "$key" ] || set -- "$@" --ignore-signatures
 : >"$here/used"
-exec "$real" "$@" --apk-cache-dir "$here/unpacked"
+# melange would look for a checkout around the store, and write its last commit into every package.
+# That is no input of a unit. Who passes a commit, later in the line, gets that one.
+exec "$real" --git-commit=unknown "$@" --apk-cache-dir "$here/unpacked"
