@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +124,22 @@ def test_publish_asks_the_signer_too_and_waits_no_longer_than_it_may(
     assert "`dag publish --sign apart` asks once more" in said
     assert signer.sign(place / "packages").returncode == 0
     assert published(place)["x86_64"]["already"] == ["lib"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_waits_for_the_signer_can_be_interrupted_and_asks_again(
+    make: Make, signer: Signer, number: signal.Signals
+) -> None:
+    place = make(a=definition("a"))
+    process = dag(place, "build", *APART)
+    store = place / "packages"
+    asked = lambda: any(store.glob(".dag/requests/*/x86_64.json"))  # noqa: E731
+    eventually(lambda: process.poll() is not None or asked(), "the build asks the signer", 120)
+    process.send_signal(number)
+    said = process.communicate(timeout=20)[1]
+    assert (process.returncode, "dag: interrupted" in said) == (130, True), said
+    assert build(place, signer)[0] == 0
+    assert apks(place) == ["a-1-r0.apk"]
 
 
 def test_the_signer_says_what_it_lacks(make: Make, signer: Signer, home: Path) -> None:

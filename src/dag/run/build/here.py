@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from dag.core.build.result import Result
@@ -16,6 +17,7 @@ from dag.io.package.keypairs import public_half
 from dag.io.removal import remove
 from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.seen import SeenRecords
+from dag.run.aside import aside
 from dag.run.build.apart import publish_or_ask
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
@@ -73,7 +75,11 @@ async def build_here(build: Build) -> Result:
         if build.cache().is_relative_to(build.store.work):
             remove(build.cache())
     finished = runner.reused.values() if options.signs_here else runner.finished
-    _publish(build, finished, run.id)
+    publishing = partial(_publish, build, finished, run.id)
+    if build.options.is_apart:
+        await aside(publishing)  # who waits for a signer can still be interrupted
+    else:
+        publishing()
     return keep_result(run, replace(result, open=dict(sorted(runner.open_units.items()))))
 
 
