@@ -23,8 +23,9 @@ def make_claim(
 ) -> Path:
     """Make a claim to which everybody may write, and return its directory.
 
-    With `directory` it is that one, which another claim may be, too. It waits until one with this name that was removed is gone. Raises ClusterError if that takes
-    longer than a minute, because pods still use it.
+    With `directory` it is that one, which another claim may be, too. It waits until one with this
+    name that was removed is gone, and until this one is bound. Raises ClusterError if either takes
+    longer than a minute, the former because pods still use it.
     """
     place = directory or claim_directory(cluster, namespace, name)
     volume = _volume(namespace, name)
@@ -56,6 +57,9 @@ def make_claim(
     ]
     for one in objects:
         cluster.run_kubectl("create", "-f", "-", stdin=json.dumps(one))
+    # A scheduler that is asked before knows nothing of the volume, and looks again only later.
+    bound = ("--for=jsonpath={.status.phase}=Bound", "--timeout=60s", "-n", namespace)
+    cluster.run_kubectl("wait", *bound, f"persistentvolumeclaim/{name}")
     return place
 
 

@@ -47,7 +47,7 @@ _FIXED_PLACES = (
 def prepare() -> None:
     """Install Debian packages and make parts and images, all of which takes long and is kept."""
     install_packages(*emulation.PACKAGES, *BROWSER_PACKAGES)
-    for name in parts.PARTS:
+    for name in parts.PREPARED:
         parts.build(name)
     for name in images.NAMES:
         images.build(name)

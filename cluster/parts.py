@@ -77,6 +77,8 @@ PARTS: dict[str, tuple[Binary, ...]] = {
     "kwok": (Binary(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
     "kueue": (Binary(name="kueue", package="sigs.k8s.io/kueue/cmd/kueue"),),
 }
+PREPARED = tuple(name for name in PARTS if name != "kueue")
+"""The parts that are built beforehand. `make test` does without the others; who starts one builds it."""
 _SHARED = {
     "melange": ("chainguard.dev/melange", "pkg/build/pipelines", "melange/pipelines"),
     "kueue": ("sigs.k8s.io/kueue", "config/components/crd/bases", "kueue"),

@@ -87,7 +87,7 @@ def bare_machine() -> Iterator[Machine]:
     """Switch on a fresh machine that sees this machine's Go parts; switch it off in every case."""
     install("debootstrap")
     archive = _archive()
-    built = [parts.build(name).parent for name in parts.PARTS]
+    built = [parts.build(name).parent for name in parts.PREPARED]
     root = cache_directory() / "bare" / "machine"
     _remove(root)  # left by a run that was killed
     root.mkdir()

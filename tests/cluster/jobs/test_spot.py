@@ -1,4 +1,4 @@
-"""Nodes that a cloud may take back have units rather than others, and cost none when they go."""
+"""Nodes that a cloud may take back have units rather than others."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.jobs.names import job_name
 from dag.core.pod.scheduling import SchedulingOptions, scheduling_fields
-from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Dag
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("alone")]
@@ -59,30 +57,3 @@ def test_pods_go_to_spot_nodes_of_each_cloud_and_elsewhere_if_there_is_none(dag:
             assert place(dag, "elsewhere", spot=True) == usual
         finally:
             dag.kubectl("uncordon", taken_back)
-
-
-def test_a_unit_whose_spot_node_is_taken_back_is_built_elsewhere(jobs: Jobs) -> None:
-    dag, cluster = jobs.dag, jobs.dag.cluster
-    usual, taken_back = cluster.nodes
-    jobs.define(one="echo building; sleep 20")
-    try:
-        dag.kubectl("label", "node", taken_back, GKE)
-        dag.kubectl("taint", "node", taken_back, f"{GKE}:NoSchedule")
-        running = jobs.start("--spot")
-        assert jobs.await_build("one")["spec"]["nodeName"] == taken_back
-        # The machine is gone, and then the cloud says so.
-        cluster.stop_node(taken_back)
-        dag.kubectl("delete", "node", taken_back)
-        running.await_line(rf"one: node {taken_back} no longer exists")
-        done = running.end()
-    finally:
-        # As a new one it has neither the label nor the taint.
-        dag.kubectl("delete", "node", taken_back, "--ignore-not-found")
-        cluster.restart_kubelet(taken_back)
-        cluster.wait_until_ready()
-    assert done.returncode == 0, done.stderr
-    # What has run on there all the same may have been proven meanwhile.
-    run = max(path.name for path in jobs.store.glob(".dag/runs/*"))
-    where = [jobs.nodes()[job_name(run, "one", "x86_64", attempt)] for attempt in (1, 2)]
-    assert where == [taken_back, usual]
-    assert jobs.jobs() == []

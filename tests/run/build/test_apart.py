@@ -132,9 +132,12 @@ def test_who_waits_for_the_signer_can_be_interrupted_and_asks_again(
 ) -> None:
     place = make(a=definition("a"))
     process = dag(place, "build", *APART)
-    store = place / "packages"
-    asked = lambda: any(store.glob(".dag/requests/*/x86_64.json"))  # noqa: E731
-    eventually(lambda: process.poll() is not None or asked(), "the build asks the signer", 120)
+    requests = place / "packages/.dag/requests"
+    eventually(
+        lambda: process.poll() is not None or any(requests.rglob("x86_64.json")),
+        "the build asks the signer",
+        120,
+    )
     process.send_signal(number)
     said = process.communicate(timeout=20)[1]
     assert (process.returncode, "dag: interrupted" in said) == (130, True), said
