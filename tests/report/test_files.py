@@ -155,10 +155,19 @@ def test_what_came_out_differently_is_told_by_every_report_in_characters_that_ca
     )
     for text in (junit, page, to_json(ended, PLACES), *commands):
         assert text.replace("\n", "").isprintable()
-    failed = replace(odd, results=1, second=replace(second, state="failed", cause="exit status 1"))
-    assert "the second build failed: exit status 1" in to_markdown(
-        [replace(ended, units=(failed,))], PLACES
-    )
+    failed = replace(second, state="failed", cause="exit status 1", differences=())
+    equal = replace(second, differences=())
+    for results, other, told in (
+        (1, failed, "not reproducible: the second build failed: exit status 1"),
+        (2, failed, "gave 2 different results; the second build failed: exit status 1"),
+        (
+            2,
+            equal,
+            "2 different results; these two builds are equal, and an earlier one was different",
+        ),
+    ):
+        seen = replace(ended, units=(replace(odd, results=results, second=other),))
+        assert told in to_markdown([seen], PLACES)
 
 
 def test_no_body_replaces_a_field_of_the_frame() -> None:

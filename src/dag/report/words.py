@@ -121,12 +121,15 @@ def reason_words(unit: UnitResult) -> str:
 def dubious_words(unit: UnitResult) -> str:
     """Return that a unit turned out not to be reproducible; empty if it did not."""
     second = unit.second
+    told = list(second.differences) if second else []
+    if second and second.has_failed:
+        told.append(f"the second build failed: {second.cause}")
     if unit.results > 1:
-        words = f"not reproducible: the same inputs gave {unit.results} different results"
-        return "; ".join((words, *(second.differences if second else ())))
-    if not unit.is_dubious or second is None:
-        return ""
-    return f"not reproducible: the second build failed: {second.cause}"
+        if second and second.is_built and not told:
+            told.append("these two builds are equal, and an earlier one was different")
+        words = f"the same inputs gave {unit.results} different results"
+        return f"not reproducible: {'; '.join((words, *told))}"
+    return f"not reproducible: {'; '.join(told)}" if unit.is_dubious else ""
 
 
 def impossible_words(one: SkippedSummary, arch: str) -> str:

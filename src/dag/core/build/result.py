@@ -34,6 +34,16 @@ class SecondBuild:
     differences: tuple[str, ...]
     """What is different from the first build, in words: a line for each file of a package."""
 
+    @property
+    def has_failed(self) -> bool:
+        """Return whether nothing came out."""
+        return self.state == UnitState.FAILED.value
+
+    @property
+    def is_built(self) -> bool:
+        """Return whether something came out, be it different or not."""
+        return UnitState(self.state) in THERE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitResult:
@@ -84,14 +94,14 @@ class UnitResult:
         """Return whether the store has it, and a second build, if asked for, made the same."""
         if not self.is_there or self.second is None:
             return self.is_there
-        return UnitState(self.second.state) in THERE and self.results == 1
+        return self.second.is_built and self.results == 1
 
     @property
     def is_dubious(self) -> bool:
         """Return whether the store has it, and a second build failed or made something else."""
         if not self.is_there or self.second is None:
             return False
-        return self.results > 1 or self.second.state == UnitState.FAILED.value
+        return self.results > 1 or self.second.has_failed
 
     @property
     def seconds(self) -> float | None:
