@@ -164,6 +164,7 @@ def test_retry_after_is_waited_for_and_beyond_patience_it_is_said(
     assert "asks to come back in 3600 s" in str(outcome.problems[0])
 
 
+@pytest.mark.long
 def test_a_host_that_only_asks_for_patience_is_given_up_for_all_of_its_files(
     origin: Origin, cache: Cache
 ) -> None:

@@ -130,6 +130,7 @@ def test_one_that_another_machine_made_with_the_same_key_is_replaced_without_a_w
         machine.close()
 
 
+@pytest.mark.long
 def test_one_that_a_server_refuses_without_a_reason_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_bucket_of_another_region_is_told_by_its_redirect(
 
 
 @pytest.mark.parametrize("kind", ["s3", "az"])
+@pytest.mark.long
 def test_why_nobody_answers_is_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="Connection refused") as caught:
         opened(kind, "http://127.0.0.1:1", monkeypatch).read("a", SMALL)
@@ -100,6 +101,7 @@ def test_why_nobody_answers_is_told(kind: str, monkeypatch: pytest.MonkeyPatch) 
     assert "$SSL_CERT_FILE" in (caught.value.hint or "")
 
 
+@pytest.mark.long
 def test_a_write_that_another_one_delayed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     there: list[bool] = []
 
@@ -123,6 +125,7 @@ def test_a_write_that_another_one_delayed_is_tried_again(monkeypatch: pytest.Mon
             store.create("a", b"mine")
 
 
+@pytest.mark.long
 def test_an_object_that_is_listed_and_not_there_is_not_asked_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,6 +144,7 @@ def test_an_object_that_is_listed_and_not_there_is_not_asked_for_without_end(
             store.read("a", SMALL)
 
 
+@pytest.mark.long
 def test_a_server_that_refuses_the_version_that_it_gives_is_not_asked_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_server_that_refuses_the_version_that_it_gives_is_not_asked_without_en
     assert "ETags" in (caught.value.hint or "")
 
 
+@pytest.mark.long
 def test_a_server_that_refuses_what_it_says_is_not_there_is_not_asked_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

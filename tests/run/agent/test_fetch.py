@@ -40,6 +40,7 @@ def bring(workspace: Path, bucket: str = NAME) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in workspace.rglob("*.apk")}
 
 
+@pytest.mark.long
 def test_a_bucket_that_is_busy_for_a_while_is_asked_again(
     between: FaultProxy, tmp_path: Path
 ) -> None:

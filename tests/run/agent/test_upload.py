@@ -200,6 +200,7 @@ def test_twenty_pods_at_once_lose_no_entry(server: Store, bucket: Store, tmp_pat
     assert sorted(listed(bucket)) == sorted(f"p{number}-1-r0.apk" for number in range(20))
 
 
+@pytest.mark.long
 def test_a_bucket_that_is_busy_for_a_while_does_not_cost_the_build(pod: Pod, bucket: Store) -> None:
     make_apk(pod.packages / "a-1-r0.apk", "a")
     with FaultProxy(bucket.url) as between:
