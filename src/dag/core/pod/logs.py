@@ -76,9 +76,17 @@ class PodLogs:
         """Yield when streams are opened anew."""
         return (one.due for one in self.readers.values() if one.due is not None)
 
-    def loss(self) -> str | None:
-        """Return what is missing of the build's log, as far as its end was read."""
+    def loss(self, *, has_end: bool) -> str | None:
+        """Return what is missing of the build's log, as far as its end was read.
+
+        `has_end` says that the build's script has written its last line.
+        """
         build = self.readers.get(BUILD)
         if build is None or build.state is not ReadingState.WHOLE:
             return None
-        return describe_loss(build.log, build.kept)
+        lost = describe_loss(build.log, build.kept)
+        if lost is None and has_end and build.log.lines and build.kept.trailer is None:
+            return (
+                f"the node gave no more than {build.log.lines:,} lines of the log, and not its end"
+            )
+        return lost
