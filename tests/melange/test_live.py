@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,10 @@ from dag.core.arch import Arch
 from dag.core.package.melangeflags import Resolution
 from dag.core.package.model import Package
 from dag.core.package.pipelines import Table
-from dag.errors import UsageError
-from dag.io.package.definitions import read
 from dag.io.package.ways import Ways
 from tests.support.definitions import compiled
-from tests.support.distributions import TODAY, as_melange_says, in_order, unpacked
-from tests.support.melange import ROOT, answer
+from tests.support.distributions import as_melange_says, in_order
+from tests.support.melange import answer
 
 PIPELINES = {
     "local/deep.yaml": """\
@@ -347,7 +344,8 @@ def _dedented(text: str) -> str:
     return "\n".join(line.removeprefix(" " * 8) for line in text.splitlines()) + "\n"
 
 
-def _ours(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> Package:
+def ours_of(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> Package:
+    """Return what a definition is here, with the pipelines beside it."""
     package, problems = compiled(
         path.read_bytes(),
         path.name,
@@ -366,69 +364,18 @@ def test_the_language(directory: Path, name: str, arch: str) -> None:
     path = directory / f"{name}.yaml"
     theirs = answer(path, arch=arch)
     assert isinstance(theirs, dict), theirs
-    assert as_melange_says(_ours(path, arch)) == in_order(theirs)
+    assert as_melange_says(ours_of(path, arch)) == in_order(theirs)
 
 
 def test_a_build_option(directory: Path) -> None:
     path = directory / "optional.yaml"
     theirs = answer(path, options=["extra"])
     assert isinstance(theirs, dict), theirs
-    assert as_melange_says(_ours(path, options=("extra",))) == in_order(theirs)
-    assert as_melange_says(_ours(path)) != in_order(theirs)
+    assert as_melange_says(ours_of(path, options=("extra",))) == in_order(theirs)
+    assert as_melange_says(ours_of(path)) != in_order(theirs)
 
 
 def test_what_an_if_leaves_out(directory: Path) -> None:
-    ours = _ours(directory / "ranges.yaml")
+    ours = ours_of(directory / "ranges.yaml")
     assert [one.name for one in ours.subpackages] == ["ranges-a", "ranges-c-3"]
     assert [one.name for one in ours.left_out] == ["ranges-b", "arch-only"]
-
-
-def test_the_examples() -> None:
-    examples = ROOT / "examples" / "distribution"
-    files = [package.file for package in read(examples, arch="x86_64", cached=False)]
-    assert files
-    for path in (examples / file for file in files):
-        theirs = answer(path)
-        assert isinstance(theirs, dict), (path, theirs)
-        assert as_melange_says(_ours(path)) == in_order(theirs), path
-
-
-@pytest.mark.parametrize("arch", ["aarch64", "riscv64", "armv7", "x86"])
-def test_a_sample_of_today_on_other_architectures(arch: str) -> None:
-    root = unpacked(TODAY)
-    paths = random.Random(arch).sample(sorted(root.glob("*.yaml")), 25)
-    for path in paths:
-        theirs = answer(path, arch=arch)
-        ours = _ours(path, arch)
-        if isinstance(theirs, str):
-            assert "skip this arch" in theirs
-            assert not ours.builds_on(arch)
-        else:
-            assert ours.builds_on(arch)
-            assert as_melange_says(ours) == in_order(theirs), path
-
-
-REFUSED = {
-    "undefined variable": "environment: {contents: {packages: ['${{vars.nothing}}']}}",
-    "undefined range": "subpackages: [{name: x, range: nothing}]",
-    "unknown pipeline": "pipeline: [{uses: no/such}]",
-    "leaves the directory": "pipeline: [{uses: ../../etc/passwd}]",
-    "bad regular expression": "var-transforms: [{from: a, match: '(', replace: b, to: c}]",
-    "duplicate subpackage": "subpackages: [{name: x}, {name: x}]",
-    "bad subpackage name": "subpackages: [{name: ../x}]",
-    "bad condition": "pipeline: [{uses: strip, if: 'what'}]",
-    "undefined in runtime": "subpackages: [{name: x, dependencies: {runtime: ['${{build.arch}}']}}]",
-    "duplicate key": "vars: {a: '1', a: '2'}",
-    "priority of a subpackage": "subpackages: [{name: a, dependencies: {provider-priority: '${{ package.epoch }}'}}]",
-    "priority of 65 bits": "subpackages: [{name: a, dependencies: {provider-priority: 9223372036854775808}}]",
-}
-
-
-@pytest.mark.parametrize("what", sorted(REFUSED))
-def test_what_melange_refuses_is_refused(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "x-definition.yaml"
-    path.write_text(f"package: {{name: refused, version: '1', epoch: 0}}\n{REFUSED[what]}\n")
-    (tmp_path / "pipelines").mkdir()
-    assert isinstance(answer(path), str)
-    with pytest.raises(UsageError, match=r"x-definition.yaml:\d+: "):
-        read(tmp_path, arch="x86_64", cached=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dag.core.doctor.probes import PROBE_RULES
 from dag.core.pod.ending import Cause
 from dag.core.pod.events import (
     Conclude,
@@ -16,6 +17,7 @@ from dag.core.pod.events import (
     PackagesFetched,
     PodGone,
     PodSeen,
+    Tell,
     WatchFailed,
 )
 from dag.core.pod.states import LIVE, WatchState
@@ -267,3 +269,15 @@ def test_a_log_whose_end_the_node_does_not_give_is_told(last: bytes | None) -> N
     assert story.result.ending.cause is Cause.DONE
     told = "the node gave no more than 2 lines of the log, and not its end"
     assert story.said == ([] if last else [told])
+
+
+def test_the_container_of_a_probe_is_nobody_elses() -> None:
+    probe = pod(build=RUNNING)
+    probe["spec"]["containers"] = [{"name": "probe"}]
+    probe["status"]["containerStatuses"] = [{"name": "probe", "state": RUNNING}]
+    story = Story(PROBE_RULES).begin(probe)
+    story.wait(PROBE_RULES.timeout + 1)
+    story.tell(DeletionAccepted())
+    story.wait(600)
+    assert story.of(Conclude)
+    assert [one.text for one in story.of(Tell) if "others" in one.text] == []

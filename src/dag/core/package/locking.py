@@ -23,7 +23,7 @@ def install_environment(resolver: Resolver, needs: Sequence[str]) -> Installed |
     world = sorted({*needs})
     first = install(resolver, world)
     if isinstance(first, GaveUp):
-        as_written = install(resolver, needs) if world != needs else first
+        as_written = install(resolver, needs) if world != [*needs] else first
         return as_written if isinstance(as_written, GaveUp) else first
     if lost := _lost(resolver, world, first):
         return lost

@@ -326,7 +326,7 @@ class PodWatch:
         if cut:
             self._actions.append(Tell("the end of the log could not be read"))
         done = self.ending is not None and self.ending.cause is Cause.DONE
-        self._loss = self.logs.loss(has_end=done and self.rules.tells_creation)
+        self._loss = self.logs.loss(has_end=done)
         if self._loss:
             self._actions.append(Tell(self._loss))
 
@@ -371,7 +371,8 @@ class PodWatch:
             seconds=now - self._created,
         )
         self._stop_streams()
-        if self.rules.tells_creation and not self.is_gone:
+        # Of Pods whose logs nobody reads, such as probes and units, other containers are known.
+        if self.rules.reads_logs and not self.is_gone:
             self._actions += map(Tell, words_on_strangers(self.pod))
         self._actions.append(Conclude(result))
 

@@ -53,7 +53,7 @@ from dag.report.terminal import say
 from dag.report.words import count
 from dag.run.agent.places import open_agent_store
 from dag.run.agent.store import keep_public, read_named_record
-from dag.run.build.apart import left_out_words
+from dag.run.build.apart import NAMED, left_out_words
 from dag.run.build.signing import publish_records
 from dag.run.store.upkeep import remove_requests
 
@@ -65,8 +65,6 @@ _BYTES_AT_ONCE = 2 * SIGNING_REQUEST.most
 """No further request is read in a turn once those that were read have more bytes."""
 _AHEAD = 86400.0
 """Seconds for which the clock of who asks may be ahead."""
-_NAMED = 5
-"""So many of the packages that an index no longer lists are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +194,7 @@ class _Signing:
         self._store.read()
         done = {one.id: self._publish(one) for one in requests}
         left_out = self._sign_index() if done else []
-        told = tuple(visible_line(one)[:100] for one in left_out[:_NAMED])
+        told = tuple(visible_line(one)[:100] for one in left_out[:NAMED])
         for identity, answer in done.items():
             answers[identity] = replace(answer, left_out=told, left_out_count=len(left_out))
         for identity, answer in answers.items():

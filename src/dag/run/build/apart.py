@@ -34,7 +34,7 @@ _LOOK = 1.0
 _LONGEST_LOOK = 10.0
 _WORD = 60.0
 """Seconds after which it is said again what is waited for."""
-_NAMED = 5
+NAMED = 5
 """So many of the packages that an index no longer lists are named."""
 
 
@@ -110,7 +110,7 @@ def ask_signer(
 
 def left_out_words(names: Sequence[str], total: int) -> str:
     """Return that a signer has left packages out of the index, of which some are named."""
-    shown = [visible_line(one)[:100] for one in names[:_NAMED]]
+    shown = [visible_line(one)[:100] for one in names[:NAMED]]
     more = f" and {total - len(shown):,} more" if total > len(shown) else ""
     return (
         f"the index no longer lists {count(total, 'package')} that no request has attested: "
