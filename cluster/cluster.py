@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from cluster.node import Machinery
 from cluster.system import ClusterError, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from cluster.process import Process
@@ -89,17 +91,32 @@ class Cluster:
         credentials = Credentials(self.directory / "credentials")
         machinery.start_kubelet(parts.build("kubernetes"), credentials, features)
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
-        """Wait until all nodes are Ready and pods can be created in the default namespace."""
+    def wait_until_ready(self, seconds: float = 120) -> None:
+        """Wait until all nodes are Ready, and until a pod has run to its end on each.
+
+        After a restart of the API server, what it says of nodes is old news: scheduler, controllers
+        and kubelets try to reach it again after pauses of up to a minute.
+        """
         deadline = time.monotonic() + seconds
-        while True:
-            missing = self._missing()
-            if not missing:
-                return
+        self._await_nothing(self._missing, deadline)
+        label = f"trial={secrets.token_hex(4)}"
+        trials = [_trial(name, label) for name in self.nodes]
+        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": trials})
+        self.run_kubectl("create", "--filename=-", stdin=listed)
+        try:
+            self._await_nothing(lambda: self._untried(label), deadline)
+        finally:
+            self.run_kubectl("delete", "pods", f"--selector={label}", *_IN_DEFAULT, "--wait=false")
+
+    def _await_nothing(self, missing: Callable[[], str], deadline: float) -> None:
+        """Wait until `missing` has no words any more for what is missing."""
+        began = time.monotonic()
+        while words := missing():
             if time.monotonic() > deadline:
                 logs = self.directory / "logs"
                 said = "".join(f"\n{name}: {_last_error(name)}" for name in self.nodes)
-                raise ClusterError(f"after {seconds:.0f} s: {missing}; logs are in {logs}{said}")
+                waited = time.monotonic() - began
+                raise ClusterError(f"after {waited:.0f} s: {words}; logs are in {logs}{said}")
             time.sleep(0.3)
 
     def _missing(self) -> str:
@@ -113,8 +130,41 @@ class Cluster:
         late = [name for name in self.nodes if name not in ready]
         if late:
             return f"not ready: {', '.join(late)}"
-        accounts = self.run_kubectl("get", "serviceaccounts", "-n", "default", "-o", "name")
+        accounts = self.run_kubectl("get", "serviceaccounts", *_IN_DEFAULT, "-o", "name")
         return "" if "serviceaccount/default" in accounts else "no default service account"
+
+    def _untried(self, label: str) -> str:
+        query = ("get", "pods", f"--selector={label}", *_IN_DEFAULT, "-o", "json")
+        pods = json.loads(self.run_kubectl(*query))["items"]
+        late = [
+            f"{pod['metadata']['name']} is {pod['status']['phase']}"
+            for pod in pods
+            if pod["status"]["phase"] != "Succeeded"
+        ]
+        return f"a pod does not run to its end on each node: {', '.join(late)}" if late else ""
+
+
+_IN_DEFAULT = ("--namespace", "default")
+
+
+def _trial(node: str, label: str) -> dict[str, object]:
+    """Describe a pod that ends at once on `node`, to which the scheduler has to bring it."""
+    key, _, value = label.partition("=")
+    container = {"name": "trial", "image": images.reference("base"), "command": ["true"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"trial-{value}-{node}",
+            "namespace": "default",
+            "labels": {key: value},
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "containers": [container],
+        },
+    }
 
 
 def _last_error(name: str) -> str:

@@ -47,6 +47,7 @@ def _untimed(item: pytest.Item) -> Iterator[None]:
 _ALONE = ExitStack()
 """The lock of a process whose tests have the cluster alone, from the first of them to the last."""
 _HAS_IT_ALONE = pytest.StashKey[bool]()
+_IS_LAST = pytest.StashKey[bool]()
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +67,21 @@ def _turn(request: pytest.FixtureRequest) -> Iterator[None]:
             _ALONE.enter_context(_lock_turn(fcntl.LOCK_EX))
         request.config.stash[_HAS_IT_ALONE] = True
     yield
+    if request.node.stash[_IS_LAST]:
+        # Others get it in order: a node or the API server may have started again a moment ago.
+        Cluster.current().wait_until_ready()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Take note whether a further test of this process wants the cluster alone."""
+    item.stash[_IS_LAST] = nextitem is None or "alone" not in getattr(nextitem, "fixturenames", ())
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Let others have the cluster when no further test of this process wants it alone."""
-    if nextitem is None or "alone" not in getattr(nextitem, "fixturenames", ()):
+    if item.stash[_IS_LAST]:
         _ALONE.close()
         item.config.stash[_HAS_IT_ALONE] = False
 

@@ -138,8 +138,14 @@ def test_a_probe_that_nothing_is_known_of_is_waited_for_and_then_given_up() -> N
     story.wait(59.9)
     assert not story.of(DeletePod)
     story.wait(0.1)
-    words = "nothing ran for 60 s: the pod has not started"
-    assert story.outcome == ProbeOutcome(Fate.WAITING, words)
+    words = "nothing ran for 60 s: the pod has not started: no scheduler has looked at it"
+    assert (story.outcome.fate, story.outcome.message) == (Fate.WAITING, words)
+    finding = judge(story.outcome, "done", "cannot")
+    assert (finding.status, finding.message) == (
+        Status.WARNING,
+        f"no probe came to its end, so this is not known: {words}",
+    )
+    assert "kubectl get pods -n kube-system" in (finding.fix or "")
 
 
 def test_an_image_that_is_still_being_pulled_was_not_refused() -> None:

@@ -14,7 +14,7 @@ import pytest
 from dag.core.build.scripts import NOTHING
 from dag.core.pod import status
 from dag.core.pod.ending import Cause, Ending, PodFacts, how_build_ended
-from dag.core.pod.waiting import Waiting, event_time, why_waiting
+from dag.core.pod.waiting import Waiting, event_time, how_far, why_waiting
 
 PODS = Path(__file__).parent / "pods"
 
@@ -332,6 +332,24 @@ def test_the_newest_event_that_matters_is_told_when_the_status_says_nothing() ->
     ordered = sorted(events, key=event_time)
     assert why_waiting(pod("new"), ordered) == Waiting("FailedMount: newer")
     assert why_waiting(pod("new")) is None
+
+
+def test_it_is_told_how_far_a_pod_has_come_of_which_nobody_says_why_it_waits() -> None:
+    pulled = {"reason": "Pulled", "message": "Container image is already present\n"}
+    new = pod("new")
+    known = how_far(new)
+    assert known is not None
+    assert known.message == "no scheduler has looked at it"
+    assert "kubectl get pods -n kube-system" in (known.hint or "")
+    new["spec"]["nodeName"] = "node-a"
+    known = how_far(new, [{"reason": "Scheduled", "message": "Successfully assigned"}])
+    assert known is not None
+    assert known.message == "node node-a has not taken it up"
+    assert "kubectl describe node node-a" in (known.hint or "")
+    taken = pod("waiting-for-image")
+    assert how_far(taken) is None
+    words = f"node {taken['spec']['nodeName']} said last: Container image is already present"
+    assert how_far(taken, [pulled, {"reason": "Other"}]) == Waiting(words)
 
 
 def test_a_pod_works_while_an_init_container_runs_and_once_the_build_has_begun() -> None:

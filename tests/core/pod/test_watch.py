@@ -84,7 +84,17 @@ def test_a_pod_of_which_nobody_says_anything_is_given_up_too() -> None:
     story = Story().begin()
     story.wait(LIMIT)
     story.tell(DeletionAccepted(existed=False))
-    assert story.result.ending.message.endswith("(--pending-timeout): the pod has not started")
+    words = "(--pending-timeout): the pod has not started: node node-a has not taken it up"
+    assert story.result.ending.message.endswith(words)
+
+
+def test_a_pod_that_is_given_up_is_told_with_what_the_cluster_said_of_it_last() -> None:
+    story = Story().begin(pod(init=waiting()))
+    story.tell(api_event("Pulled", "the image is there"))
+    story.wait(LIMIT)
+    story.tell(DeletionAccepted(existed=False))
+    words = "the pod has not started: node node-a said last: the image is there"
+    assert story.result.ending.message.endswith(words)
 
 
 def test_a_long_fetch_that_runs_is_not_pending() -> None:

@@ -212,7 +212,7 @@ def outcome(ending: Ending, probe: KubeView, events: Sequence[KubeView]) -> Prob
         case Cause.PENDING if events and events[-1].get("reason") == "Pulling":
             return ProbeOutcome(Fate.PULLING, str(events[-1].get("message", "")))
         case Cause.PENDING | Cause.TIMEOUT:
-            return ProbeOutcome(Fate.WAITING, ending.message)
+            return ProbeOutcome(Fate.WAITING, ending.message, hint=ending.hint)
         case _:
             is_scheduled = scheduling(probe).get("status") == "True"
             fate = Fate.REFUSED if is_scheduled else Fate.WAITING
@@ -236,7 +236,7 @@ def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None)
             return Finding(
                 Status.WARNING,
                 f"no probe came to its end, so this is not known: {said}",
-                "a pool of nodes may be scaling: try again",
+                outcome.hint or "a pool of nodes may be scaling: try again",
             )
 
 

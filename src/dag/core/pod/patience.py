@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import Cause, Ending
 from dag.core.pod.states import WatchRules
-from dag.core.pod.waiting import Waiting, event_time, why_waiting
+from dag.core.pod.waiting import Waiting, event_time, how_far, why_waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Patience:
             self._hopeless_since = now
         return waiting
 
-    def limits(self, waiting: Waiting | None, what: str) -> Iterator[WaitLimit]:
-        """Yield the times at which `what` is given up because of what keeps it waiting."""
+    def limits(self, pod: KubeView, waiting: Waiting | None, what: str) -> Iterator[WaitLimit]:
+        """Yield the times at which `what` of `pod` is given up because of what keeps it waiting."""
         rules = self._rules
         if self.idle_since is None:
             return
-        known = waiting or Waiting(f"{what} has not started")
+        known = waiting or self._progress(pod, what)
         ending = Ending(Cause.START, known.message, known.hint)
         if self._hopeless_since is not None:
             yield WaitLimit(self._hopeless_since + rules.hopeless_grace, ending)
@@ -65,6 +65,11 @@ class Patience:
         late = f"nothing ran for {rules.pending_timeout:g} s{flag}: {known.message}"
         due = self.idle_since + rules.pending_timeout
         yield WaitLimit(due, Ending(Cause.PENDING, late, known.hint))
+
+    def _progress(self, pod: KubeView, what: str) -> Waiting:
+        known = how_far(pod, self.events()) if pod else None
+        words = f"{what} has not started"
+        return replace(known, message=f"{words}: {known.message}") if known else Waiting(words)
 
     def is_pulling(self) -> bool:
         """Return whether the newest thing that happened is that a node began to pull an image."""

@@ -118,6 +118,22 @@ def why_waiting(pod: KubeView, events: Sequence[KubeView] = ()) -> Waiting | Non
     return None
 
 
+def how_far(pod: KubeView, events: Sequence[KubeView] = ()) -> Waiting | None:
+    """Return how far a Pod has come of which nobody says why it waits, or None if nothing is known.
+
+    `events` are the Pod's own, oldest first.
+    """
+    node = pod["spec"].get("nodeName")
+    if not node:
+        hint = "does the cluster's scheduler run? kubectl get pods -n kube-system tells"
+        return Waiting("no scheduler has looked at it", hint=hint)
+    if not containers(pod):
+        hint = f"does the kubelet of that node run? kubectl describe node {node} tells"
+        return Waiting(f"node {node} has not taken it up", hint=hint)
+    said = next((event for event in reversed(events) if event.get("message")), None)
+    return Waiting(f"node {node} said last: {said['message'].strip()}") if said else None
+
+
 def _about_pull(detail: str) -> tuple[str | None, bool]:
     """Return a hint at what may be wrong, and whether it is in vain to try again."""
     if _DENIED.search(detail):

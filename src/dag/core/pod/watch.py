@@ -287,7 +287,7 @@ class PodWatch:
             if waiting is not None:
                 self._tell_once(waiting.message)
             what = f"container {late}" if late else "the pod"
-            self._limits += self.patience.limits(waiting, what)
+            self._limits += self.patience.limits(self.pod, waiting, what)
         ending = Ending(Cause.TIMEOUT, f"the pod did not end within {rules.timeout:g} s")
         self._limits.append(WaitLimit(self._created + rules.timeout, ending))
         return next((limit.ending for limit in self._limits if limit.due <= now), None)
