@@ -48,6 +48,9 @@ def test_60_mb_come_whole_or_with_what_is_missing_and_whole_with_out(
     assert [int(line) for line in (whole[0], whole[-1])] == [1, lines]
     assert len(whole) == lines
     assert ("build.log has the whole log" in done.stderr) == (not everything)
+    # The node tells how much there was in another way than by the log, whose end it may not give.
+    told = dag.state_of("build")["terminated"]["message"].splitlines()
+    assert told[-1].startswith(f"dag: end of log: {lines} lines, ")
 
 
 def test_cut_connections_repeat_and_lose_nothing(dag: Dag, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from dag.core.build.scripts import Trailer
 from dag.core.pod.log import PodLog
 from dag.core.pod.reading import ContainerLog, describe_loss
 
@@ -71,6 +72,36 @@ def test_what_the_node_says_instead_of_the_end_is_passed_on() -> None:
     assert describe_loss(log, kept) == (
         "the node does not give the end of the log: "
         "unable to retrieve container logs for containerd://0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "told", "said"),
+    [
+        ([b"one"], (1, 4), None),
+        ([b"one"], (1, 6), "2 bytes within the lines of the log were lost on the node"),
+        ([], (2, 8), "2 of 2 lines of the log are missing, torn {}: after line 0, to its end"),
+        (
+            [b"one", b"unable"],
+            (2, 8),
+            "1 of 2 lines of the log are missing, torn {}: after line 1, to its end, {}: unable",
+        ),
+    ],
+)
+def test_an_end_that_only_the_pods_status_tells_counts_what_came(
+    lines: list[bytes], told: tuple[int, int], said: str | None
+) -> None:
+    stamps = [b"" if line == b"unable" else STAMP for line in lines]
+    log, kept = arrived(*(stamp + line for stamp, line in zip(stamps, lines, strict=True)))
+    expected = said and said.format("by its rotation on the node", "of which the node says")
+    assert describe_loss(log, kept, Trailer(*told, 0)) == expected
+
+
+def test_a_count_that_the_build_made_up_is_not_taken_for_the_scripts_own() -> None:
+    log, kept = arrived(STAMP + b"one", end(1, 4))
+    assert describe_loss(log, kept, Trailer(9, 90, 0)) == (
+        "7 of 9 lines of the log are missing, torn by its rotation on the node:"
+        " after line 2, to its end"
     )
 
 

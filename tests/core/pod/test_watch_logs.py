@@ -149,3 +149,64 @@ def test_lines_that_are_missing_are_said_and_where_the_whole_log_is(*, fetches: 
     story.tell(PackagesFetched())
     assert story.said[0].startswith("2 of 3 lines of the log are missing")
     assert story.said[1:] == (["out/build.log has the whole log"] if fetches else [])
+
+
+TRAILER = "dag: end of log: 4 lines, 16 bytes, exit 0"
+SHORT = [line(1, b"one"), line(2, b"two")]
+REST = [line(3, b"three"), line(4, b"four"), line(5, TRAILER.encode())]
+
+
+def ended_with_trailer() -> Story:
+    """Return the story of a pod whose build has ended and whose log came without its end."""
+    message = f"make made no package\n{TRAILER}\n"
+    story = Story().begin(pod(init=ended(), build=ended(message=message)))
+    story.tell(LogEnded("init", 1), LogRead("build", 1, SHORT), LogEnded("build", 1))
+    return story
+
+
+def test_a_log_whose_end_is_known_and_lacks_is_asked_for_again_until_it_comes() -> None:
+    story = ended_with_trailer()
+    assert not story.of(ReadLog, story.wait(0.9))
+    (asked,) = story.of(ReadLog, story.wait(0.1))
+    assert (asked.stream, asked.follow, str(asked.since)[-14:]) == (2, False, "00:00:00+00:00")
+    story.tell(LogRead("build", 2, SHORT), LogEnded("build", 2))
+    assert not story.of(ReadLog, story.wait(1.9))
+    (asked,) = story.of(ReadLog, story.wait(0.1))
+    story.tell(LogRead("build", 3, [*SHORT, *REST]), LogEnded("build", 3))
+    assert story.said == []
+    printed = [text for one in story.of(PrintLog) for text in one.lines]
+    assert printed == [b"one", b"two", b"three", b"four"]
+    assert story.result.ending.cause is Cause.DONE
+
+
+def test_lines_that_are_missing_are_counted_also_if_the_end_comes_at_last() -> None:
+    story = ended_with_trailer()
+    story.wait(1)
+    story.tell(LogRead("build", 2, REST[1:]), LogEnded("build", 2))
+    (said,) = story.said
+    assert said.startswith("1 of 4 lines of the log are missing, torn by its rotation on the node")
+    assert story.of(Conclude)
+
+
+def test_an_end_that_never_comes_is_told_with_how_much_of_the_log_lacks() -> None:
+    story = ended_with_trailer()
+    for stream, pause in enumerate([1, 2, 4, 8], 2):
+        assert not story.of(Conclude)
+        story.wait(pause)
+        story.tell(LogEnded("build", stream))
+    (said,) = story.said
+    assert said.startswith("2 of 4 lines of the log are missing, torn by its rotation on the node")
+    assert said.endswith(": after line 2, to its end")
+    assert story.result.ending.cause is Cause.DONE
+
+
+def test_the_end_of_a_pod_that_is_gone_is_not_waited_for() -> None:
+    message = f"{TRAILER}\n"
+    story = ended_with_trailer()
+    story.tell(PodGone(pod(init=ended(), build=ended(message=message))))
+    story.wait(1)
+    story.tell(LogBroke("build", 2, 404, InfrastructureError("not found")))
+    assert [words.partition(",")[0] for words in story.said] == [
+        "2 of 4 lines of the log are missing"
+    ]
+    assert story.of(Conclude)

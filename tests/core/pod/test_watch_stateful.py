@@ -49,6 +49,7 @@ from dag.errors import InfrastructureError, Interrupted
 from tests.support.podstories import RUNNING, Json, api_event, ended, pod, waiting
 
 ERROR = InfrastructureError("no")
+TRAILER = "dag: end of log: 9 lines, 18 bytes, exit 2"
 CONTAINERS = ("proxy", "init", "build", "upload")
 
 states: st.SearchStrategy[Json | None] = st.one_of(
@@ -79,6 +80,7 @@ stages = st.sampled_from(
         {"init": ended(), "build": ended(), "out": waiting(), "upload": waiting()},
         {"init": ended(), "build": ended(), "out": waiting(), "upload": RUNNING},
         {"init": ended(), "build": ended(2), "out": RUNNING, "upload": RUNNING},
+        {"init": ended(), "build": ended(2, message=TRAILER), "out": RUNNING, "upload": RUNNING},
         {"init": ended(), "build": ended(), "out": RUNNING, "upload": ended()},
     ]
 )
@@ -328,7 +330,8 @@ class Watching(RuleBasedStateMachine):
 
     def answer_everything(self) -> None:
         """Let everything succeed from here on; then the watch must end soon."""
-        last = pod(init=ended(), build=ended(), out=RUNNING, upload=ended(), uid="one")
+        build = ended(message=TRAILER)
+        last = pod(init=ended(), build=build, out=RUNNING, upload=ended(), uid="one")
         if self.watch.pod:
             last["metadata"]["uid"] = self.watch.pod["metadata"]["uid"]
         for _ in range(200):

@@ -109,6 +109,29 @@ async def test_a_pod_is_followed_from_its_creation_to_its_result(
     assert b"pod dag-x created in namespace n" in said.err
 
 
+async def test_a_log_that_a_node_gives_without_its_end_is_asked_for_again(
+    origin: Origin,
+    kube: Kube,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dag.core.pod.reading.AGAIN", (0.01, 0.02))
+    trailer = "dag: end of log: 1 lines, 6 bytes, exit 0"
+    OnePod(origin, pod(init=ended(), build=ended(message=trailer)))
+    answers = iter([b"", LINE, LINE + LINE.replace(b"hello", trailer.encode())])
+    origin.handle(
+        f"{PODS}/dag-x/log",
+        lambda asked: Answer.of(200, body=next(answers) if "=build" in asked.target else b""),
+    )
+    async with asyncio.timeout(20):
+        result = await follower(kube).run()
+    assert (result.ending.cause, result.tail) == (Cause.DONE, ("hello",))
+    said = capsysbinary.readouterr()
+    assert said.out.splitlines() == [b"[build] hello"]
+    assert b"missing" not in said.err
+    assert not list(answers)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
 async def test_events_that_cannot_be_read_end_no_watch(
     origin: Origin, kube: Kube, status: int

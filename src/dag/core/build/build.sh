@@ -229,8 +229,8 @@ exec 5>&-
 
 # The exit code is make's all the same; but whoever waits for packages wants to know.
 made() { [ -d packages ] && [ -n "$(find -L packages -name '*.apk' -newer "$state/begun" 2>&1)" ]; }
-[ "$code" != 0 ] || [ ! -w /dev/termination-log ] || made ||
-  echo 'make made no package' >/dev/termination-log
+nothing=''
+[ "$code" != 0 ] || [ ! -w /dev/termination-log ] || made || nothing='make made no package'
 # Something that the build left in the background may hold the pipe open: no reason to hang.
 { sleep 10; kill "$tee"; } >/dev/null 2>&1 &
 dog=$!
@@ -255,5 +255,9 @@ if [ -n "$(tail -c 1 "$state/log")" ]; then
 fi
 # In a shell of its own: a reader that has gone ends only that.
 for pipe in ${first_pipe:+9} ${second_pipe:+8}; do (echo "exit $code" >&"$pipe") 2>/dev/null; done
-echo "dag: end of log: $lines lines, $bytes bytes, exit $code"
+trailer="dag: end of log: $lines lines, $bytes bytes, exit $code"
+# Of a log that the node has rotated, it may not give the end; it gives this all the same.
+[ ! -w /dev/termination-log ] ||
+  echo "${nothing:+$nothing$newline}$trailer" >/dev/termination-log
+echo "$trailer"
 exit "$code"

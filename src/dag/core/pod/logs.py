@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from dag.core.build.scripts import read_trailer
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import TAKEN_AWAY, Ending
 from dag.core.pod.events import DropLogs, LogBroke, LogEnded, LogRead, PrintLog, ReadLog
 from dag.core.pod.manifest import BUILD, OUT
-from dag.core.pod.reading import LogReader, ReadingState, describe_loss
-from dag.core.pod.status import containers, has_ended, has_started
+from dag.core.pod.reading import LogReader, ReadingState
+from dag.core.pod.status import containers, has_ended, has_started, termination
 from dag.errors import DagError
 
 # After a Pod is lost, its logs get this many seconds to end by themselves.
@@ -35,13 +36,13 @@ class PodLogs:
             # The container that serves the packages has nothing to say.
             if name not in self.readers and name != OUT and has_started(container):
                 self.readers[name] = reader = LogReader(name)
-                yield reader.open(ended=gone or has_ended(container))
+                yield _open(reader, container, gone=gone)
 
     def reopen_due(self, pod: KubeView, now: float, *, gone: bool) -> Iterator[ReadLog]:
         """Yield a request for each log whose pause is over."""
         for name, reader in self.readers.items():
             if reader.due is not None and reader.due <= now:
-                yield reader.open(ended=gone or has_ended(containers(pod).get(name, {})))
+                yield _open(reader, containers(pod).get(name, {}), gone=gone)
 
     def take_lines(self, event: LogRead) -> Iterator[PrintLog]:
         """Yield what is new among lines that arrived."""
@@ -76,17 +77,14 @@ class PodLogs:
         """Yield when streams are opened anew."""
         return (one.due for one in self.readers.values() if one.due is not None)
 
-    def loss(self, *, has_end: bool) -> str | None:
-        """Return what is missing of the build's log, as far as its end was read.
-
-        `has_end` says that the build's script has written its last line.
-        """
+    def loss(self) -> str | None:
+        """Return what is missing of the build's log, as far as its end was read."""
         build = self.readers.get(BUILD)
-        if build is None or build.state is not ReadingState.WHOLE:
-            return None
-        lost = describe_loss(build.log, build.kept)
-        if lost is None and has_end and build.log.lines and build.kept.trailer is None:
-            return (
-                f"the node gave no more than {build.log.lines:,} lines of the log, and not its end"
-            )
-        return lost
+        return build.loss() if build is not None and build.state is ReadingState.WHOLE else None
+
+
+def _open(reader: LogReader, container: KubeView, *, gone: bool) -> ReadLog:
+    """Return the request for the next stream of a container's log."""
+    last_words = str((termination(container) or {}).get("message", "")).splitlines()
+    told = read_trailer(last_words[-1]) if last_words and reader.container == BUILD else None
+    return reader.open(ended=gone or has_ended(container), told=told)

@@ -15,6 +15,11 @@ from dag.errors import DagError
 
 PAUSE = 0.3
 """Seconds before a stream that ended is opened anew."""
+AGAIN = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further stream of a log that has ended and lacks its end.
+
+A node that rotates the log, as it looks every ten seconds whether to, may give a part of it meanwhile.
+"""
 REFUSAL_PATIENCE = 10.0
 """Seconds for which a refusal may be that of an API server that has just started."""
 _TAIL = 400
@@ -87,7 +92,8 @@ class LogReader:
     """Reads one container's log.
 
     It is whole when a stream that was opened after the container's end was read to its own end, or
-    when the Pod is gone.
+    when the Pod is gone. If the build's script is known to have written its last line, and that has
+    not come, a few more streams are opened before.
     """
 
     def __init__(self, container: str) -> None:
@@ -99,7 +105,10 @@ class LogReader:
         """The number of the newest stream."""
         self.log = PodLog()
         self.kept = ContainerLog()
+        self.told: Trailer | None = None
+        """The last line of the build's script, as the Pod's status has it."""
         self._final = False
+        self._pauses = iter(AGAIN)
         self._refused_since: float | None = None
 
     @property
@@ -107,8 +116,12 @@ class LogReader:
         """Whether more of the log may come."""
         return self.state in (ReadingState.STREAMING, ReadingState.PAUSING)
 
-    def open(self, *, ended: bool) -> ReadLog:
-        """Return the request for the next stream; `ended` says that the container runs no more."""
+    def open(self, *, ended: bool, told: Trailer | None = None) -> ReadLog:
+        """Return the request for the next stream; `ended` says that the container runs no more.
+
+        `told` is the last line that the build's script has written then, as the Pod's status has it.
+        """
+        self.told = told
         self.state, self.due, self._final = ReadingState.STREAMING, None, ended
         self.stream += 1
         return ReadLog(self.container, self.stream, self.log.resume(), follow=not ended)
@@ -126,10 +139,13 @@ class LogReader:
     def end(self, now: float) -> None:
         """Take note that the stream was read to its end."""
         self._refused_since = None
-        if self._final:
-            self.state = ReadingState.WHOLE
-        else:
+        lacks_end = self.told is not None and self.kept.trailer != self.told
+        if not self._final:
             self._pause(now)
+        elif lacks_end and (pause := next(self._pauses, None)) is not None:
+            self._pause(now, pause)
+        else:
+            self.state = ReadingState.WHOLE
 
     def fail(self, status: int, error: DagError, now: float, *, gone: bool) -> DagError | None:
         """Take note that the stream broke off; return the error if it will not heal.
@@ -153,26 +169,41 @@ class LogReader:
         if self.is_open:
             self.state, self.due = ReadingState.DROPPED, None
 
-    def _pause(self, now: float) -> None:
-        self.state, self.due = ReadingState.PAUSING, now + PAUSE
+    def _pause(self, now: float, seconds: float = PAUSE) -> None:
+        self.state, self.due = ReadingState.PAUSING, now + seconds
+
+    def loss(self) -> str | None:
+        """Return what of the build's log was lost on its way, or None if nothing is known to be."""
+        return describe_loss(self.log, self.kept, self.told)
 
 
-def describe_loss(log: PodLog, build: ContainerLog) -> str | None:
-    """Return what of the build's log was lost on its way, or None if nothing is known to be."""
-    places = "; ".join(
+def describe_loss(log: PodLog, build: ContainerLog, told: Trailer | None = None) -> str | None:
+    """Return what of the build's log was lost on its way, or None if nothing is known to be.
+
+    `told` is the last line of the build's script, as the Pod's status has it.
+    """
+    places = [
         f"after line {gap.after_line:,} (between {gap.after} and {gap.before})" for gap in log.gaps
-    )
-    if build.trailer is None:
-        if log.remark:
-            return f"the node does not give the end of the log: {log.remark[:200]}"
+    ]
+    trailer = told or build.trailer
+    remark = log.remark[:200] if log.remark else None
+    if trailer is None:
+        if remark:
+            return f"the node does not give the end of the log: {remark}"
         # Without the script's count, a stream that begins anew after a rotation may lack nothing.
-        return f"the log may lack lines where the node rotated it: {places}" if places else None
-    lost = build.trailer.lines - (log.lines - 1)
-    if lost > 0:
-        return (
-            f"{lost:,} of {build.trailer.lines:,} lines of the log are missing, "
-            f"torn by its rotation on the node: {places or 'at places that the node does not tell'}"
-        )
+        where = "; ".join(places)
+        return f"the log may lack lines where the node rotated it: {where}" if places else None
+    has_end = trailer == build.trailer
+    if not has_end:
+        words = f", of which the node says: {remark}" if remark else ""
+        places.append(f"after line {log.lines:,}, to its end{words}")
     # The trailer is counted among ours, and a newline may have been added to the last line.
-    torn = build.trailer.bytes - (log.bytes - build.size_of_trailer)
+    lost = trailer.lines - (log.lines - has_end)
+    if lost > 0:
+        where = "; ".join(places) or "at places that the node does not tell"
+        return (
+            f"{lost:,} of {trailer.lines:,} lines of the log are missing, "
+            f"torn by its rotation on the node: {where}"
+        )
+    torn = trailer.bytes - (log.bytes - (build.size_of_trailer if has_end else 0))
     return f"{torn:,} bytes within the lines of the log were lost on the node" if torn > 0 else None
