@@ -21,7 +21,8 @@ _ROOM = "; make room there, or use another disk"
         (OSError(errno.EBADF, "Bad file descriptor", 3), "Bad file descriptor"),
         (OSError("cannot read from timed out object"), "cannot read from timed out object"),
         (TimeoutError(), "TimeoutError"),
-        (UsageError("no such package", hint="look"), "no such package"),
+        (UsageError("no such package", hint="look"), "no such package (look)"),
+        (UsageError("no such package"), "no such package"),
     ],
 )
 def test_an_error_of_the_system_is_told_with_its_file_and_without_its_number(

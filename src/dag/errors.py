@@ -48,8 +48,18 @@ class Interrupted(DagError):
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def sentence(message: str, hint: str | None) -> str:
+    """Return what failed and what to do about it as words that may stand within others."""
+    return f"{message} ({hint})" if hint else message
+
+
 def words_of(error: Exception) -> str:
-    """Return an error in words: one of the system with the file that it is about, and without numbers."""
+    """Return an error in words that may stand within others.
+
+    One of the system has the file that it is about, and no number; one of ours has its hint.
+    """
+    if isinstance(error, DagError):
+        return sentence(error.message, error.hint)
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error) or type(error).__name__
     file = error.filename2 or error.filename

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 
-from dag.errors import DagError
+from dag.core.pod.lastwords import encode_last_words
+from dag.errors import DagError, words_of
 
 TERMINATION_LOG = Path("/dev/termination-log")
-_LAST_WORDS = 2000
-"""Characters; Kubernetes takes 4 KiB."""
 PATH = click.Path(path_type=Path)
 STORE = click.option("--store", required=True, help="The path or the URL of the store.")
 ARCH = click.option("--arch", required=True, help="The architecture, as apk names it.")
@@ -25,14 +24,14 @@ def last_words() -> Iterator[None]:
     try:
         yield
     except DagError as error:
-        leave(error.message)
+        leave(encode_last_words(error.message, error.hint))
         raise
     except OSError as error:
-        leave(f"{error.filename or 'the agent'}: {error.strerror}")
+        leave(encode_last_words(words_of(error)))
         raise
 
 
 def leave(words: str) -> None:
     """Leave words as the termination message."""
     with suppress(OSError):
-        TERMINATION_LOG.write_text(words[:_LAST_WORDS])
+        TERMINATION_LOG.write_text(words)

@@ -18,6 +18,7 @@ from dag.core.doctor.probes import (
     outcome,
 )
 from dag.core.pod.events import DeletePod, DeletionAccepted, PodCreated, PodEventSeen
+from dag.core.pod.lastwords import encode_last_words
 from dag.core.pod.permissions import grant_commands, permissions_for_pod
 from dag.core.store.buckets import Bucket
 from tests.support.podstories import RUNNING, Story, api_event, ended, waiting
@@ -184,6 +185,13 @@ def test_what_a_probe_says_is_its_termination_message(code: int, status: str) ->
     story = Probing(probe(ended(code, message="it has no make\n")))
     assert story.outcome == ProbeOutcome(Fate.ENDED, "it has no make", code)
     assert judge(story.outcome, "done", "cannot").status == status
+
+
+def test_what_a_probe_says_to_do_is_the_remedy() -> None:
+    message = encode_last_words("the bucket refuses", "ask for the role")
+    story = Probing(probe(ended(3, message=message)))
+    finding = judge(story.outcome, "done", "cannot", "look at it")
+    assert (finding.message, finding.fix) == ("cannot: the bucket refuses", "ask for the role")
 
 
 def test_an_image_without_a_shell_refuses_to_start() -> None:

@@ -20,6 +20,7 @@ from dag.core.jobs.answers import (
 from dag.core.jobs.ending import answer_of, failure_of, how_agent_ended, how_attempt_ended
 from dag.core.package.apk import Apk
 from dag.core.pod.ending import Cause, PodFacts
+from dag.core.pod.lastwords import encode_last_words
 from dag.core.store.records import Built, Record
 from tests.support.podstories import RUNNING, ended
 
@@ -279,3 +280,20 @@ def test_how_a_pod_of_the_agent_alone_ended(
     spec = {"nodeName": "node-a", "containers": [{"name": "driver"}]}
     ending = how_agent_ended("driver", PodFacts({"spec": spec, "status": told}))
     assert (ending and ending.cause, ending.message if ending else "") == (cause, message)
+
+
+def test_what_the_agent_says_to_do_is_told_of_a_pod_of_its_own_and_of_a_unit() -> None:
+    said = ended(3, message=encode_last_words("the store is gone", "mount it"))
+    states = {"name": "driver", "state": said}
+    alone = {
+        "spec": {"containers": [{"name": "driver"}]},
+        "status": {"containerStatuses": [states]},
+    }
+    ending = how_agent_ended("driver", PodFacts(alone))
+    assert (ending and ending.message, ending and ending.hint) == ("the store is gone", "mount it")
+    found = pod(build=ended(), collect=said)
+    of_unit = how_attempt_ended(PodFacts(found))
+    assert of_unit is not None
+    failure = failure_of("a", 1, (of_unit, found), lines=(), lacking={})
+    assert isinstance(failure, Faulted)
+    assert failure.cause == "the agent failed: the store is gone (mount it)"

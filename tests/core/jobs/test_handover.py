@@ -114,13 +114,15 @@ def test_what_no_job_takes_is_refused_before_it_is_made() -> None:
         encode_handover(handover(facts={"x86_64": told}))
 
 
-@given(st.integers(0, 255), st.text(max_size=9000), st.text(max_size=50))
+@given(st.integers(0, 255), st.text(max_size=9000), st.text(max_size=5000))
 def test_how_a_run_ended_is_kept_by_a_node(code: int, words: str, hint: str) -> None:
     told = encode_end(DriverEnd(exit_code=code, words=words, hint=hint))
     assert len(told.encode()) <= 2000
     end = decode_end(told)
     assert end.exit_code == code
     assert words.startswith(end.words)
+    assert hint.startswith(end.hint)
+    assert bool(hint) == bool(end.hint)
 
 
 @pytest.mark.parametrize("message", ["", "the store is gone", '{"exit_code": 256}', "{}"])

@@ -14,7 +14,10 @@ import pytest
 from dag.core.build.scripts import NOTHING
 from dag.core.pod import status
 from dag.core.pod.ending import Cause, Ending, PodFacts, how_build_ended
+from dag.core.pod.lastwords import encode_last_words
 from dag.core.pod.waiting import Waiting, event_time, how_far, why_waiting
+from tests.support import podstories
+from tests.support.podstories import ended
 
 PODS = Path(__file__).parent / "pods"
 
@@ -372,3 +375,16 @@ def test_a_container_that_was_never_made_has_no_log() -> None:
     assert status.has_started(found["populate-cache"])
     assert status.has_ended(found["populate-cache"])
     assert not status.has_started(found["build"])
+
+
+def test_what_the_agent_says_to_do_is_the_hint_of_the_ending() -> None:
+    failed = ended(3, message=encode_last_words("the bucket refuses", "ask for the role"))
+    before = how_ended(podstories.pod(init=failed))
+    words = "container init failed: exit code 3: the bucket refuses"
+    assert before == Ending(Cause.INIT, words, "ask for the role", "init")
+    after = how_ended(podstories.built(upload=failed))
+    words = "everything is built, but the upload failed: the bucket refuses"
+    assert after == Ending(Cause.UPLOAD, words, "ask for the role", "upload")
+    both = how_ended(podstories.built(2, upload=failed))
+    words = "make failed with exit code 2; the upload failed: the bucket refuses"
+    assert both == Ending(Cause.MAKE, words, "ask for the role")

@@ -12,6 +12,7 @@ import pytest
 from dag.core.jobs.driver import driver_job
 from dag.core.jobs.handover import DriverEnd, encode_end
 from dag.core.jobs.options import AttachOptions
+from dag.core.pod.lastwords import encode_last_words
 from dag.errors import InfrastructureError, UsageError
 from dag.run.jobs.attach import Attachment, end_of, error_of
 from tests.run.jobs.conftest import EVENTS, JOBS, PODS, answer, listed, note
@@ -182,6 +183,12 @@ def test_other_last_words_are_a_failure_around_the_build(
     code: int, message: str, words: str
 ) -> None:
     assert end_of({"exitCode": code, "message": message}) == DriverEnd(exit_code=3, words=words)
+
+
+def test_what_a_driver_says_to_do_when_it_fails_is_the_hint() -> None:
+    message = encode_last_words("the API server is gone", "look for it")
+    end = end_of({"exitCode": 3, "message": message})
+    assert end == DriverEnd(exit_code=3, words="the API server is gone", hint="look for it")
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 130])

@@ -17,6 +17,7 @@ from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView, seal
 from dag.core.pod.ending import UNSTARTABLE, Cause, Ending, PodFacts
 from dag.core.pod.identity import CloudIdentity
+from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, scheduling, termination
@@ -175,12 +176,12 @@ def how_probe_ended(facts: PodFacts) -> Ending | None:
     pod = facts.pod
     ended = termination(containers(pod).get(PROBE, {}))
     if ended is not None:
-        said = str(ended.get("message", "")).strip()
+        said = read_last_words(ended) or LastWords("")
         if ended.get("reason") in UNSTARTABLE:
             image = pod["spec"]["containers"][0]["image"]
-            return Ending(Cause.START, f"{image} cannot start: {said}", container=PROBE)
+            return Ending(Cause.START, f"{image} cannot start: {said.message}", container=PROBE)
         cause = Cause.DONE if ended["exitCode"] == 0 else Cause.MAKE
-        return Ending(cause, said, container=PROBE)
+        return Ending(cause, said.message, said.hint, PROBE)
     if pod["status"].get("phase") == "Failed":
         words = str(pod["status"].get("message", "the pod failed"))
         return Ending(Cause.START, words, container=PROBE)
@@ -208,7 +209,7 @@ def outcome(ending: Ending, probe: KubeView, events: Sequence[KubeView]) -> Prob
     match ending.cause:
         case Cause.DONE | Cause.MAKE:
             code = (termination(containers(probe)[PROBE]) or {}).get("exitCode")
-            return ProbeOutcome(Fate.ENDED, ending.message, code)
+            return ProbeOutcome(Fate.ENDED, ending.message, code, ending.hint)
         case Cause.PENDING if events and events[-1].get("reason") == "Pulling":
             return ProbeOutcome(Fate.PULLING, str(events[-1].get("message", "")))
         case Cause.PENDING | Cause.TIMEOUT:
@@ -227,7 +228,7 @@ def judge(outcome: ProbeOutcome, done: str, failed: str, fix: str | None = None)
             return ok(done)
         case Fate.ENDED:
             said = said or f"exit code {outcome.code}"
-            return Finding(Status.FAILED, f"{failed}: {said}", fix)
+            return Finding(Status.FAILED, f"{failed}: {said}", outcome.hint or fix)
         case Fate.REFUSED:
             return Finding(Status.FAILED, f"{failed}: {said}", fix or outcome.hint)
         case Fate.PULLING:

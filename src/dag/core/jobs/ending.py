@@ -27,6 +27,7 @@ from dag.core.pod.ending import (
     how_build_ended,
     how_taken_away,
 )
+from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.status import containers, termination
 
 SHOWN = 20
@@ -74,8 +75,8 @@ def how_agent_ended(container: str, facts: PodFacts) -> Ending | None:
     if taken is not None:
         return replace(taken, container=container)
     if ended is not None:
-        words = str(ended.get("message", "")).strip() or f"exit code {ended['exitCode']}"
-        return Ending(Cause.START, words, container=container)
+        said = read_last_words(ended) or LastWords(f"exit code {ended['exitCode']}")
+        return Ending(Cause.START, said.message, said.hint, container)
     status = facts.pod.get("status", {})
     if status.get("phase") not in ("Failed", "Succeeded"):
         return None
@@ -155,6 +156,5 @@ def _broke_in(pod: KubeView, name: str) -> bool:
 
 def _agents_words(pod: KubeView) -> str:
     ended = termination(containers(pod).get(COLLECT, {})) or {}
-    message = str(ended.get("message", "")).strip()
     reason = ended.get("reason", "") or "it never ended"
-    return message or f"{reason}, exit code {ended.get('exitCode', '?')}"
+    return str(read_last_words(ended) or f"{reason}, exit code {ended.get('exitCode', '?')}")

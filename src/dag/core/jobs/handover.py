@@ -91,8 +91,8 @@ def mark_of(bundle: str, flags: Mapping[str, tuple[str, ...]]) -> str:
     return hashlib.sha256(msgspec.json.encode([bundle, sorted(flags.items())])).hexdigest()
 
 
-_ROOM, _SHORT = 1900, 300
-"""Bytes of a termination message that are surely kept, and characters that have no more as JSON."""
+_ROOM = 1900
+"""Bytes of a termination message that are surely kept."""
 _HANDOVER = msgspec.msgpack.Decoder(Handover)
 _END = msgspec.json.Decoder(DriverEnd)
 
@@ -125,9 +125,10 @@ def decode_handover(words: Iterable[str]) -> Handover:
 
 def encode_end(end: DriverEnd) -> str:
     """Return how a run has ended as a termination message; too many words are cut."""
-    data = msgspec.json.encode(end)
-    if len(data) > _ROOM:
-        short = DriverEnd(exit_code=end.exit_code, words=end.words[:_SHORT], hint="")
+    most, data = _ROOM, msgspec.json.encode(end)
+    while len(data) > _ROOM:
+        most //= 2
+        short = DriverEnd(exit_code=end.exit_code, words=end.words[:most], hint=end.hint[:most])
         data = msgspec.json.encode(short)
     return data.decode()
 

@@ -15,6 +15,7 @@ from enum import Enum, auto
 
 from dag.core.build.scripts import NOTHING, REFUSED
 from dag.core.kube.objects import KubeView
+from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.manifest import BUILD, UPLOAD
 from dag.core.pod.status import containers, steps, termination
 
@@ -95,8 +96,9 @@ def how_build_ended(facts: PodFacts) -> Ending | None:
     for name in steps(pod):
         ended = termination(found.get(name, {}))
         if ended and ended["exitCode"] != 0 and not _is_deletion(pod, ended, deleted=deleted):
-            hint = _init_hint(name, ended)
-            return Ending(Cause.INIT, f"container {name} failed: {_words(ended)}", hint, name)
+            said = _words(ended)
+            hint = said.hint or _init_hint(name, ended)
+            return Ending(Cause.INIT, f"container {name} failed: {said.message}", hint, name)
     ended = termination(found.get(BUILD, {}))
     if ended is not None:
         return _with_upload(facts, _build_ending(pod, ended, deleted=deleted))
@@ -137,21 +139,18 @@ def _with_upload(facts: PodFacts, ending: Ending) -> Ending | None:
         return None
     if ended is not None and ended["exitCode"] == 0:
         return ending
-    what = f"the upload failed: {_upload_words(ended) if ended else facts.unstarted[UPLOAD]}"
+    if ended is None:
+        said = LastWords(facts.unstarted[UPLOAD])
+    else:
+        said = read_last_words(ended) or _words(ended)
+    what = f"the upload failed: {said.message}"
     if ending.cause is not Cause.DONE:
-        return replace(ending, message=f"{ending.message}; {what}")
+        message = f"{ending.message}; {what}"
+        return replace(ending, message=message, hint=ending.hint or said.hint)
     if ended is None:
         return Ending(Cause.UPLOAD, f"everything is built, but {what}")
-    return Ending(
-        Cause.UPLOAD,
-        f"everything is built, but {what}",
-        "may the pod's service account, or the Secret of --bucket-secret, write there?",
-        UPLOAD,
-    )
-
-
-def _upload_words(ended: KubeView) -> str:
-    return ended.get("message", "").strip() or _words(ended)
+    may = "may the pod's service account, or the Secret of --bucket-secret, write there?"
+    return Ending(Cause.UPLOAD, f"everything is built, but {what}", said.hint or may, UPLOAD)
 
 
 def _build_ending(pod: KubeView, ended: KubeView, *, deleted: bool) -> Ending:
@@ -263,13 +262,14 @@ def _is_deletion(pod: KubeView, ended: KubeView, *, deleted: bool) -> bool:
     return finished is None or datetime.fromisoformat(finished) >= requested - slack
 
 
-def _words(ended: KubeView) -> str:
+def _words(ended: KubeView) -> LastWords:
+    """Return how a container ended, with what it said."""
     reason = ended.get("reason", "")
-    message = ended.get("message", "").strip()
     words = f"exit code {ended['exitCode']}"
     if reason and reason != "Error":
         words = f"{reason}, {words}"
-    return f"{words}: {message}" if message else words
+    said = read_last_words(ended)
+    return LastWords(f"{words}: {said.message}", said.hint) if said else LastWords(words)
 
 
 UNSTARTABLE = frozenset({"ContainerCannotRun", "StartError"})

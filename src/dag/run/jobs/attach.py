@@ -16,6 +16,7 @@ from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import AttachOptions
 from dag.core.jobs.queues import has_no_turn, queue_of, why_it_waits
 from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.manifest import RUN_LABEL
 from dag.core.pod.status import containers, has_ended, has_started, termination
 from dag.core.pod.waiting import why_waiting
@@ -239,11 +240,12 @@ def _run_of(job: KubeView) -> str:
 
 def end_of(ended: KubeView) -> DriverEnd:
     """Return what a driver's container left as its last words, given how it ended."""
-    message, code = str(ended.get("message", "")), int(ended.get("exitCode", 0))
+    code = int(ended.get("exitCode", 0))
     if code == 0:
         with suppress(Undecodable):
-            return decode_end(message)
-    return DriverEnd(exit_code=3, words=message or f"its pod ended with exit code {code}")
+            return decode_end(str(ended.get("message", "")))
+    said = read_last_words(ended) or LastWords(f"its pod ended with exit code {code}")
+    return DriverEnd(exit_code=3, words=said.message, hint=said.hint or "")
 
 
 def error_of(end: DriverEnd, what: str) -> DagError:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from dag.core.kube.objects import KubeObject
+from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.status import containers
 from dag.core.pod.waiting import event_time, why_waiting
 from dag.core.setup.forbidding import FORBIDDEN, REVIEWS, access_review, forbidden_words
@@ -357,7 +358,8 @@ class Objects:
             pod = await self._kube.get(object_path(step.pod))
         await self._remove(step, step.pod)
         if phase == "Failed":
-            raise InfrastructureError(f"{step.title}: {_last_words(pod)}")
+            words = _last_words(pod)
+            raise InfrastructureError(f"{step.title}: {words.message}", hint=words.hint)
         return "passed"
 
     async def _events(self, pod: KubeObject) -> list[KubeObject]:
@@ -379,12 +381,12 @@ def _daemonset(step: Tolerate) -> KubeObject:
     return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata}
 
 
-def _last_words(pod: KubeObject) -> str:
+def _last_words(pod: KubeObject) -> LastWords:
     for container in containers(pod).values():
         ended = container.get("state", {}).get("terminated", {})
         if ended.get("exitCode"):
-            return str(ended.get("message") or f"exit code {ended['exitCode']}").strip()
-    return str(pod["status"].get("message") or "the pod failed")
+            return read_last_words(ended) or LastWords(f"exit code {ended['exitCode']}")
+    return LastWords(str(pod["status"].get("message") or "the pod failed"))
 
 
 async def _becomes_true(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
