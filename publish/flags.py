@@ -20,6 +20,10 @@ that has the flag, and below `[COMMAND]` for that command only, which goes befor
 `[pod]`, too, and all of `dag setup` reads `[setup]`. Paths in `dag.toml` are relative to that
 directory, all others to where `dag` runs.
 
+A flag may be of no use without another one, as `--queue` is without `--on kubernetes`. Who types it on
+the command line without that is told so, and nothing is done. In the environment and in `dag.toml` it
+is passed over instead: what a cluster needs there stops no build on this machine.
+
 A flag that is true or false takes `--watch`, `--watch=false` or `--no-watch`. Durations are written
 as in Go (`90s`, `1h30m`), quantities as in Kubernetes (`500m`, `2Gi`). A flag that may be given
 several times is a list in `dag.toml`. In the environment its values have spaces between them, or

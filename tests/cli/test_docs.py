@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ import pytest
 
 from dag.cli.main import main
 from dag.cli.options import Command
+from dag.core.flags import flags_of
 from dag.core.package.makefile import built_in_text
 from publish.declared import context_of
 
@@ -39,10 +41,19 @@ def refusal(words: list[str]) -> str | None:
     if isinstance(command, Command):
         words = command.rewrite_booleans(context, words)
     try:
-        command.make_parser(context).parse_args(words)
+        typed, _, _ = command.make_parser(context).parse_args(words)
     except click.UsageError as error:
         return error.format_message()
-    return None
+    return next(_useless(command, typed), None) if isinstance(command, Command) else None
+
+
+def _useless(command: Command, typed: Mapping[str, object]) -> Iterator[str]:
+    """Yield which of the flags that are typed is of no use without which other."""
+    nothing = dict.fromkeys(one.field for one in flags_of(command.options) if one.flag.required)
+    values = {one.name: typed[one.name] for one in command.flags if one.name in typed}
+    for one, needed in command.options(**{**nothing, **values}).useless_flags():
+        if one.field in values:
+            yield f"--{one.flag.name} is of no use without {needed}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -54,6 +65,7 @@ def test_commands_in_documents_exist(document: Path) -> None:
 def test_the_documents_are_read() -> None:
     assert sum(len(commands(document)) for document in DOCUMENTS) > 15
     assert "No such option" in str(refusal(["pod", "--no-such-flag"]))
+    assert refusal(["pod", "--csi-driver=x"]) == "--csi-driver is of no use without --secret-key"
     assert refusal(["pood"]) == "there is no command pood"
 
 

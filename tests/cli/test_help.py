@@ -103,6 +103,19 @@ def test_every_flag_has_sentences_and_a_group(typed: str) -> None:
     assert sorted(set(names)) == sorted(names), "a field of one group hides that of another"
 
 
+@pytest.mark.parametrize("typed", DECLARED)
+def test_a_flag_that_is_of_no_use_without_another_names_one_that_is_there(typed: str) -> None:
+    known = {name: one for one in DECLARED[typed].flags for name in one.opts}
+    for one in DECLARED[typed].flags:
+        needed = one.flag.needs.partition(": ")[0]
+        for words in filter(None, re.split(" and | or ", needed)):
+            name, _, value = words.partition(" ")
+            choices = getattr(known[name].type, "choices", None) or (value,)
+            assert value in choices if value else known[name] is not one
+        if needed.startswith("--on"):  # there is a value for which it is there
+            assert typed == "dag doctor" or "local" not in needed
+
+
 @pytest.mark.parametrize("typed", ["dag build", "dag logs", "dag status"])
 def test_flags_that_count_only_in_a_cluster_are_below_a_heading_that_says_so(typed: str) -> None:
     headings = {one.name: one.heading for one in DECLARED[typed].flags}

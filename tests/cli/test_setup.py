@@ -91,7 +91,7 @@ def test_programs_get_the_script_and_what_builds_need_to_be_told(tmp_path: Path)
     assert len(found["steps"]) > 3
     refused = dag("kind", "--json", place=tmp_path)
     assert refused.returncode == 2
-    assert "add --print, or leave --json out" in refused.stderr
+    assert "--json is of no use without --print" in refused.stderr
 
 
 @pytest.mark.parametrize("golden", sorted(GOLDEN.glob("setup-*.sh")), ids=lambda path: path.stem)

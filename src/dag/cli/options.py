@@ -15,8 +15,9 @@ import click
 from dag.cli.examples import HelpedCommand, write_examples
 from dag.cli.interrupts import clean_up_when_told
 from dag.cli.parameters import FALSE, TRUE, Argument, Option, parameter_of
-from dag.core.flags import GENERAL, Options, flags_of
+from dag.core.flags import GENERAL, Options, Shape, flags_of
 from dag.core.package.options import GeneralOptions
+from dag.errors import UsageError
 from dag.report.terminal import Manner, behave
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def command_of(
 
         def callback(**values: object) -> int | None:
             given = make(**values)
+            check_use(given, click.get_current_context())
             if isinstance(given, GeneralOptions):
                 behave(Manner(quiet=given.quiet, color=given.color))
             return function(given)
@@ -49,11 +51,39 @@ def command_of(
             callback=callback,
             help=function.__doc__,
             params=[parameter_of(one) for one in flags_of(options)],
+            options=options,
             examples=examples,
             section=section,
         )
 
     return decorate
+
+
+def check_use(options: Options, ctx: click.Context) -> None:
+    """Check that each flag that was typed is of use with the others.
+
+    The environment and `dag.toml` may have flags that are not: they are for other commands, too.
+
+    Raises:
+        UsageError: one is of none.
+
+    """
+    useless: dict[str, list[str]] = {}
+    for one, needed in options.useless_flags():
+        is_typed = ctx.get_parameter_source(one.field) is click.core.ParameterSource.COMMANDLINE
+        is_undone = (
+            one.flag.shape is Shape.SWITCH
+            and one.flag.default == str(getattr(options, one.field)).lower()
+        )
+        if is_typed and not is_undone:
+            useless.setdefault(needed, []).append(f"--{one.flag.name}")
+    for needed, names in useless.items():
+        other = needed.partition(": ")[0]
+        are, them = ("are", "them") if len(names) > 1 else ("is", "it")
+        raise UsageError(
+            f"{' and '.join(names)} {are} of no use without {needed}",
+            hint=f"leave {them} out, or give {other}",
+        )
 
 
 class Command(HelpedCommand):
@@ -62,11 +92,13 @@ class Command(HelpedCommand):
     def __init__(
         self,
         *,
+        options: type[Options],
         examples: Examples = (),
         section: str = "",
         **attributes: Any,  # noqa: ANN401  # those of click's command
     ) -> None:
         super().__init__(**attributes)
+        self.options = options
         self.examples = examples
         self.section = section or str(self.name)
         """The command's table in `dag.toml`."""

@@ -134,11 +134,6 @@ def _carry_out(plan: SetupPlan, options: SetupOptions) -> None:
         script = to_script(plan, shlex.join(["dag", *given]), undo=options.undo)
         show_document(to_json(plan, script) if options.json else script)
         return
-    if options.json:
-        raise UsageError(
-            "--json tells programs what --print would tell people",
-            hint="add --print, or leave --json out",
-        )
     terminal = Terminal(verbosity=options.verbose)
     setup = Setup(plan, terminal)
     if not options.undo:

@@ -28,6 +28,7 @@ from dataclasses import (
     replace,
 )
 from enum import Enum, auto
+from functools import cache
 from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform, overload
 
 from dag.core.kinds import ValueKind
@@ -56,11 +57,20 @@ class Options:
     heading: ClassVar[str] = ""
     """Heading in `--help` of the flags that the class itself declares."""
     headings: ClassVar[Mapping[str, str]] = {}
-    """Headings of groups → what stands there in a command where they are for something special."""
+    """Headings of groups → what stands there in a command where they are for something special.
+
+    Where that is `HEADING, with FLAG`, the flags below it are of no use without that flag.
+    """
     texts: ClassVar[Mapping[str, str]] = {}
     """Fields of groups → what `--help` says of them here, where they do something else than there.
 
     Whoever inherits a class has its texts, too, unless it has others.
+    """
+    needs: ClassVar[Mapping[str, str]] = {}
+    """Fields of flags that are of no use without another flag → that one, as it is typed.
+
+    `--a and --b or --c x: why` stands for `--a`, and either of the others, and says why. Who types such
+    a flag in vain is refused. The environment and `dag.toml` may have it, which are for other commands, too.
     """
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
@@ -81,6 +91,23 @@ class Options:
                 raise TypeError(f"{type(self).__name__} lacks the value of {one.name!r}")
         if values:
             raise TypeError(f"{type(self).__name__} has no {', '.join(values)}")
+
+    def useless_flags(self) -> Iterator[tuple[Declared, str]]:
+        """Yield each flag that is of no use with these values, and which other it needs, and why."""
+        gives = cache(self.gives)
+        for one in flags_of(type(self)):
+            needed, _, why = one.flag.needs.partition(": ")
+            for each in filter(None, needed.split(" and ")):
+                if not any(map(gives, each.split(" or "))):
+                    yield one, f"{each}: {why}" if why else each
+                    break
+
+    def gives(self, words: str) -> bool:
+        """Return whether these values have what a flag gives, which is written as it is typed."""
+        name, _, value = words.partition(" ")
+        (found,) = (one for one in flags_of(type(self)) if name in one.flag.names)
+        given = getattr(self, found.field)
+        return bool(given == value if value else given)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
@@ -137,6 +164,8 @@ class Flag:
     """Neither the environment nor `dag.toml` may set it."""
     typed_values: tuple[str, ...] = ()
     """The values that neither of them may give it."""
+    needs: str = ""
+    """The other flags without which it is of no use, as `Options.needs` has them."""
     finds_file: bool = False
     """It says where `dag.toml` is, so that file cannot set it."""
 
@@ -203,7 +232,8 @@ def flags_of(options: type[Options]) -> list[Declared]:
 
 def _flags_of(options: type[Options]) -> Iterator[Declared]:
     seen: set[str] = set()
-    texts = dict(one for owner in reversed(options.__mro__) for one in _texts(owner))
+    texts = _inherited(options, "texts")
+    needs = _inherited(options, "needs")
     for owner in options.__mro__:
         if not is_dataclass(owner) or not issubclass(owner, Options):
             continue
@@ -214,12 +244,17 @@ def _flags_of(options: type[Options]) -> Iterator[Declared]:
                 declared: Flag = one.metadata[_KEY]
                 if one.name in texts:
                     declared = replace(declared, text=texts[one.name])
+                if needed := needs.get(one.name) or heading.partition(", with ")[2]:
+                    declared = replace(declared, needs=needed)
                 yield Declared(one.name, heading, declared)
 
 
-def _texts(owner: type) -> Iterable[tuple[str, str]]:
-    own: Mapping[str, str] = vars(owner).get("texts", {})
-    return own.items()
+def _inherited(options: type[Options], name: str) -> dict[str, str]:
+    """Return what groups say of fields in a table of that name; whoever inherits has the last word."""
+    tables: Iterable[Mapping[str, str]] = (
+        vars(owner).get(name, {}) for owner in reversed(options.__mro__)
+    )
+    return {field: words for table in tables for field, words in table.items()}
 
 
 # The overloads say which type a field has, so that a type checker compares it with the annotation.

@@ -87,8 +87,3 @@ def test_what_drives_in_the_cluster_asks_no_signer() -> None:
     options = UnitBuildOptions(on="kubernetes", store="pvc://a", detach=True, sign="apart")
     with pytest.raises(UsageError, match="--sign apart and --detach exclude each other"):
         assert options.is_on_cluster
-
-
-def test_a_build_on_this_machine_cannot_be_detached() -> None:
-    with pytest.raises(UsageError, match="--detach is for --on kubernetes"):
-        assert UnitBuildOptions(detach=True).is_on_cluster

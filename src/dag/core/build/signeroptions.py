@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.flags import Options, flag, flag_group, switch
@@ -27,6 +28,10 @@ class SignerOptions(KeyOptions):
     """Who signs."""
 
     heading: ClassVar[str] = "Signing"
+    needs: ClassVar[Mapping[str, str]] = {
+        "signing_key": "--sign here",
+        "signer_timeout": "--sign apart",
+    }
 
     sign: str = flag(
         choice("here", "apart"),
@@ -52,6 +57,7 @@ class PublishingOptions(SignerOptions):
     """The choice of signing and publishing nothing."""
 
     heading: ClassVar[str] = "Signing"
+    needs: ClassVar[Mapping[str, str]] = {"signing_key": "--sign here and --publish"}
 
     publish: bool = switch(
         "--publish",

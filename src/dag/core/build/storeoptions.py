@@ -65,3 +65,4 @@ class PruneStoreOptions(
         "az://).",
         "signing_key": "Sign the index of what stays with this private key.",
     }
+    needs: ClassVar[Mapping[str, str]] = {"signing_key": "--gone"}

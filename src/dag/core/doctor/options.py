@@ -7,12 +7,11 @@ from typing import ClassVar
 
 from dag.core.build.options import STORE_KINDS, StoreOptions
 from dag.core.build.signeroptions import PublishingOptions
-from dag.core.flags import Options, flag, flag_group, switch
-from dag.core.jobs.options import DetachOptions, QueueOptions
+from dag.core.flags import Options, flag, flag_group, flags_of, switch
+from dag.core.jobs.options import DetachOptions, QueueOptions, UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.kinds import choice
 from dag.core.pod.options import PodOptions
-from dag.errors import UsageError
 
 
 @flag_group
@@ -50,6 +49,24 @@ class ExaminedPodOptions(PodOptions):
     )
 
 
+def _places() -> dict[str, str]:
+    """Return with which values of --on a flag is of use, by field: where the examined command has it."""
+    pod, build = (
+        {one.field: one.flag.needs.partition(": ")[0] for one in flags_of(command)}
+        for command in (PodOptions, UnitBuildOptions)
+    )
+    jobs = "--on kubernetes"
+    places = {"probe": f"--on pod or {jobs}"}
+    for field in (pod.keys() | build.keys()) - {"on"}:
+        is_local = field in build and build[field] != jobs
+        has = {"--on pod": field in pod, jobs: field in build, "--on local": is_local}
+        if not all(has.values()):
+            alone = {**pod, **build}[field] if (field in pod) != (field in build) else ""
+            here = " or ".join(place for place in has if has[place])
+            places[field] = f"{here} and {alone}" if alone not in ("", jobs) else here
+    return places
+
+
 @flag_group
 class DoctorOptions(
     ExaminationOptions,
@@ -64,6 +81,7 @@ class DoctorOptions(
     texts: ClassVar[Mapping[str, str]] = {
         "store": f"Examine this store of `dag build`: {STORE_KINDS}.",
     }
+    needs: ClassVar[Mapping[str, str]] = _places()
 
     def check(self) -> None:
         """Refuse what makes no sense together.
@@ -72,11 +90,6 @@ class DoctorOptions(
             UsageError: two flags exclude each other, or what is examined has no such store.
 
         """
-        if self.detach and not self.is_for_jobs:
-            raise UsageError(
-                "--detach is for --on kubernetes: no other build goes on without its command",
-                hint="leave --detach out, or give --on kubernetes",
-            )
         if self.is_for_jobs:
             store_on_cluster(self.store, self.bucket_secret)
         elif self.on == "pod":

@@ -125,6 +125,10 @@ class WhereOptions(StoreOptions):
         """Return whether builds are looked for in a cluster."""
         return self.on == "kubernetes" or (self.store or "").startswith(SCHEME)
 
+    def gives(self, words: str) -> bool:
+        """Return whether these values have what a flag gives; a volume claim is always in a cluster."""
+        return self.is_on_cluster if words == "--on kubernetes" else super().gives(words)
+
     def cluster_store(self) -> Claim | Bucket:
         """Return the store.
 
@@ -287,6 +291,12 @@ class UnitBuildOptions(
     """The flags of `dag build`."""
 
     headings: ClassVar[Mapping[str, str]] = FOR_JOBS
+    needs: ClassVar[Mapping[str, str]] = {
+        "detach": "--on kubernetes: a build on this machine ends with its command",
+        "out": "--on kubernetes: a build on this machine has its packages in its store, which --store names",
+        "sdk_image": "--on kubernetes",
+        "cache_bundle": "--on kubernetes",
+    }
 
     def request(self) -> BuildRequest:
         """Return what the plan is made for; only nodes of a cluster count disk."""
@@ -317,19 +327,14 @@ class UnitBuildOptions(
         """Return whether units are Jobs.
 
         Raises:
-            UsageError: they are not, and a flag is given that is for Jobs; or what is not published is to
-                be brought here.
+            UsageError: what is not published is to be brought here, or a flag asks for something here at
+                the end of a build that this machine does not see.
 
         """
         if self.out is not None and not self.publish:
             raise UsageError(
                 "--out brings what the store publishes, and --publish=false publishes nothing",
                 hint="leave one of them out",
-            )
-        if self.out is not None and self.on != "kubernetes":
-            raise UsageError(
-                "--out is for --on kubernetes: a build on this machine has its packages in its store",
-                hint="name that with --store",
             )
         if self.detach:
             self._require_detachable()
@@ -348,14 +353,9 @@ class UnitBuildOptions(
         """Refuse what nobody would do who has left.
 
         Raises:
-            UsageError: the build is not in a cluster, or a flag asks for something here at its end.
+            UsageError: a flag asks for something here at the end of the build.
 
         """
-        if self.on != "kubernetes":
-            raise UsageError(
-                "--detach is for --on kubernetes: a build on this machine ends with its command",
-                hint="leave --detach out, or give --on kubernetes",
-            )
         if self.is_apart:
             raise UsageError(
                 "--sign apart and --detach exclude each other: what drives the build has no engine's key",

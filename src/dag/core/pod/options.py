@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.arch import Arch
@@ -195,6 +196,7 @@ class ExtentOptions(Options):
     """The end of the command: a manifest, a pod or a result, and the time until then."""
 
     heading: ClassVar[str] = "What is done"
+    needs: ClassVar[Mapping[str, str]] = {"pending_timeout": "--create and --watch"}
 
     create: bool = switch(
         "--create", "Create the pod. If false, its manifest is printed.", default=True
@@ -234,6 +236,7 @@ class BucketOptions(BucketSecretOptions):
     """Buckets that packages come from and go to."""
 
     heading: ClassVar[str] = "Buckets"
+    needs: ClassVar[Mapping[str, str]] = {"bucket_secret": "--bucket or --src-bucket"}
 
     bucket: Bucket | None = flag(
         _BUCKET,
@@ -258,6 +261,10 @@ class SigningOptions(Options):
     """The key that signs in the pod."""
 
     heading: ClassVar[str] = "Signing"
+    needs: ClassVar[Mapping[str, str]] = {
+        "signing_key_name": "--secret-key",
+        "csi_driver": "--secret-key",
+    }
 
     secret_key: bool = switch("--secret-key", "Sign with the key that a CSI driver mounts.")
     signing_key_name: str = flag(
@@ -315,8 +322,6 @@ class PodOptions(
                     f"{flag_name} {bucket} needs --bucket-secret: nothing else says whose it is",
                     hint="its entries are AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
                 )
-        if self.bucket_secret and not (self.bucket or self.src_bucket):
-            raise UsageError("--bucket-secret is of no use without --bucket or --src-bucket")
 
     @property
     def confined(self) -> bool:

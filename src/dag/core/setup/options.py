@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,6 +47,10 @@ class BuilderOptions(Options):
     """The account that pods build as, and the people who may have them do so."""
 
     heading: ClassVar[str] = "Builds"
+    needs: ClassVar[Mapping[str, str]] = {
+        "reached": "--close-network: it says what a closed network leaves open",
+        "binfmt_image": "--binfmt",
+    }
 
     namespace: str | None = flag(
         NAME, "-n --namespace", "Prepare this namespace for the builds.", shown=NAMESPACE
@@ -87,6 +92,10 @@ class SecretOptions(Options):
     """The way of pods to the signing key."""
 
     heading: ClassVar[str] = "Signing"
+    needs: ClassVar[Mapping[str, str]] = {
+        "csi_driver": "--secret-key",
+        "pending_timeout": "--secret-key",
+    }
 
     secret_key: bool = switch("--secret-key", "Have pods sign with the key in Secret Manager.")
     csi_driver: str = flag(
@@ -110,6 +119,10 @@ class SetupOptions(DirectoryOptions, GeneralOptions):
     """The choice of making, printing or taking away."""
 
     heading: ClassVar[str] = "What is done"
+    needs: ClassVar[Mapping[str, str]] = {
+        "json": "--print: it tells programs what that tells people",
+        "yes": "--undo",
+    }
 
     print: bool = switch("--print", "Print what would run as a shell script, and run nothing.")
     json: bool = switch(
@@ -222,6 +235,13 @@ class GkeOptions(
 ):
     """The flags of `dag setup gke`."""
 
+    needs: ClassVar[Mapping[str, str]] = {
+        "arm_machine": "--arm",
+        "csi_driver": "--secret-key or --signing-key",
+        "manifests": "--secret-key or --signing-key",
+        "pending_timeout": "--secret-key or --signing-key",
+    }
+
 
 @flag_group
 class KindClusterOptions(Options):
@@ -280,3 +300,5 @@ class ExistingOptions(
     SetupOptions, ContextOptions, KubeconfigOptions, IdentityOptions, BuilderOptions, SecretOptions
 ):
     """The flags of `dag setup cluster`."""
+
+    needs: ClassVar[Mapping[str, str]] = {"arm": "--secret-key", "project": "--secret-key"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.arch import DEFAULT_ARCH, Arch
@@ -152,6 +153,8 @@ class SignerSetupOptions(
     SchedulingOptions,
 ):
     """The flags of `dag setup signer`."""
+
+    needs: ClassVar[Mapping[str, str]] = {"csi_driver": "--secret-class"}
 
     def check(self) -> None:
         """Refuse what makes no sense together.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
@@ -116,6 +117,11 @@ class CacheImageOptions(Options):
     """The cache as an image."""
 
     heading: ClassVar[str] = "Image"
+    needs: ClassVar[Mapping[str, str]] = {
+        "bundle_base": "--bundle-repo",
+        "agent_image": "--bundle-repo",
+        "insecure_registry": "--bundle-repo or --from-bundle",
+    }
 
     bundle_repo: str | None = flag(
         REPOSITORY,

@@ -168,8 +168,6 @@ def _engine(path: Path) -> tuple[str, str]:
 
 
 def _builds(options: BuilderOptions) -> ClusterSettings:
-    if options.reached and not options.closes_network:
-        raise UsageError("--reach says what a closed network leaves open: add --close-network")
     return ClusterSettings(
         namespace=options.namespace or NAMESPACE,
         is_proposed=options.namespace is None,
