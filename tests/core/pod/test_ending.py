@@ -91,9 +91,10 @@ def test_a_build_that_ended_before_it_was_deleted_keeps_its_own_ending() -> None
     assert ending.cause is Cause.MAKE
 
 
-def test_exit_code_3_of_make_itself_is_no_refusal() -> None:
+@pytest.mark.parametrize("message", ["", "dag: end of log: 1 lines, 4 bytes, exit 3\n"])
+def test_exit_code_3_of_make_itself_is_no_refusal(message: str) -> None:
     odd = pod("build-without-make")
-    del odd["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+    odd["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = message
     ending = how_ended(odd)
     assert ending is not None
     assert (ending.cause, ending.message) == (Cause.MAKE, "make failed with exit code 3")

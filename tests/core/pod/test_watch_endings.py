@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dag.core.doctor.probes import PROBE_RULES
 from dag.core.pod.ending import Cause
 from dag.core.pod.events import (
     Conclude,
@@ -16,6 +17,7 @@ from dag.core.pod.events import (
     PackagesFetched,
     PodGone,
     PodSeen,
+    Tell,
     WatchFailed,
 )
 from dag.core.pod.states import LIVE, WatchState
@@ -255,3 +257,15 @@ def test_packages_that_are_here_stay_here_when_the_pod_is_taken_away() -> None:
     story.tell(PodSeen(built(out=RUNNING, upload=RUNNING, conditions=[target])))
     story.wait(5)
     assert not [text for text in story.said if "brought back" in text]
+
+
+def test_the_container_of_a_probe_is_nobody_elses() -> None:
+    probe = pod(build=RUNNING)
+    probe["spec"]["containers"] = [{"name": "probe"}]
+    probe["status"]["containerStatuses"] = [{"name": "probe", "state": RUNNING}]
+    story = Story(PROBE_RULES).begin(probe)
+    story.wait(PROBE_RULES.timeout + 1)
+    story.tell(DeletionAccepted())
+    story.wait(600)
+    assert story.of(Conclude)
+    assert [one.text for one in story.of(Tell) if "others" in one.text] == []

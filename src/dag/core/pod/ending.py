@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 from dag.core.build.scripts import NOTHING, REFUSED
 from dag.core.kube.objects import KubeView
-from dag.core.pod.lastwords import LastWords, read_last_words
+from dag.core.pod.lastwords import LastWords, read_end_of_log, read_last_words
 from dag.core.pod.manifest import BUILD, UPLOAD
 from dag.core.pod.status import containers, steps, termination
 
@@ -167,7 +167,8 @@ def _build_ending(pod: KubeView, ended: KubeView, *, deleted: bool) -> Ending:
             f"the build container could not start: {ended.get('message', '').strip()}",
             _SHELL_HINTS[BUILD],
         )
-    if code == REFUSED and ended.get("message"):
+    # A script that refuses ends before its log has a last line; with one that is the code of make.
+    if code == REFUSED and ended.get("message") and read_end_of_log(ended) is None:
         return Ending(Cause.START, f"the build did not begin: {ended['message'].strip()}")
     if code == 0:
         nothing = NOTHING in ended.get("message", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dag.core.build.scripts import Trailer, read_trailer
 from dag.core.kube.objects import KubeView
 from dag.errors import sentence
 
@@ -36,6 +37,12 @@ def read_last_words(ended: KubeView) -> LastWords | None:
     """Return what a container said that has ended, from how it ended; None if it said nothing."""
     message, _, hint = str(ended.get("message", "")).partition(_HINT)
     return LastWords(message.strip(), hint.strip() or None) if message.strip() else None
+
+
+def read_end_of_log(ended: KubeView) -> Trailer | None:
+    """Return the last line of the build's script, which is among what a container said that has ended."""
+    lines = str(ended.get("message", "")).splitlines()
+    return read_trailer(lines[-1]) if lines else None
 
 
 def _cut(text: str, most: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from dag.core.build.scripts import read_trailer
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import TAKEN_AWAY, Ending
 from dag.core.pod.events import DropLogs, LogBroke, LogEnded, LogRead, PrintLog, ReadLog
+from dag.core.pod.lastwords import read_end_of_log
 from dag.core.pod.manifest import BUILD, OUT
 from dag.core.pod.reading import LogReader, ReadingState
 from dag.core.pod.status import containers, has_ended, has_started, termination
@@ -85,6 +85,5 @@ class PodLogs:
 
 def _open(reader: LogReader, container: KubeView, *, gone: bool) -> ReadLog:
     """Return the request for the next stream of a container's log."""
-    last_words = str((termination(container) or {}).get("message", "")).splitlines()
-    told = read_trailer(last_words[-1]) if last_words and reader.container == BUILD else None
+    told = read_end_of_log(termination(container) or {}) if reader.container == BUILD else None
     return reader.open(ended=gone or has_ended(container), told=told)
