@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +15,10 @@ from dag.io.package.patience import Patience, Unreachable
 from dag.io.package.reach import Fetcher, Reach, _login, is_public, request_for
 from dag.io.retries import RetryPolicy
 from tests.support.faults import Answer, Origin
+from tests.support.faults.rules import Match
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 INSIDE = """
 127.0.0.1 127.1.2.3 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1
@@ -67,8 +73,14 @@ def test_a_redirect_leads_nowhere_else(origin: Origin, to: str) -> None:
 
 def test_what_goes_wrong_here_is_not_told_of_the_server(origin: Origin) -> None:
     url = origin.put("/x", b"found")
-    with pytest.raises(OSError, match="no room"), Fetcher(Reach(["127.0.0.1"])).stream(url):
-        raise OSError("no room")
+
+    class Full(io.BytesIO):
+        def write(self, _: Buffer, /) -> int:
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        Fetcher(Reach(["127.0.0.1"])).save(url, Full(), PUBLIC_KEY)
+    assert origin.count() == 1
 
 
 def test_a_redirect_to_nonsense_is_said(origin: Origin) -> None:
@@ -169,6 +181,27 @@ def test_who_cannot_answer_just_now_is_asked_again(origin: Origin) -> None:
         before = origin.count()
         origin.on("GET", "/x").answer(*answer)
         assert (fetcher.get(url, PUBLIC_KEY).status, origin.count()) == (answer[0], before + 1)
+
+
+BREAKS: dict[str, Callable[[Match], object]] = {
+    "without an answer": lambda rule: rule.refuse(),
+    "before the answer": lambda rule: rule.lose_answer(),
+    "in the answer": lambda rule: rule.reset(after=100),
+    "as if it were the end": lambda rule: rule.truncate(100),
+}
+
+
+@pytest.mark.parametrize("when", BREAKS)
+def test_who_breaks_off_is_asked_again(origin: Origin, when: str) -> None:
+    fetcher, data = Fetcher(Reach(["127.0.0.1"]), QUICK), b"found" * 1000
+    url = origin.put("/x", data)
+    BREAKS[when](origin.on("GET", "/x", times=2))
+    assert fetcher.get(url, PUBLIC_KEY).body == data
+    assert origin.count() == 3
+    BREAKS[when](origin.on("GET", "/x", times=3))
+    with pytest.raises(Unreachable, match=r" \(3 times\)"):
+        fetcher.get(url, PUBLIC_KEY)
+    assert origin.count() == 6
 
 
 def test_who_logs_in_does_so_at_the_named_host_alone(origin: Origin) -> None:

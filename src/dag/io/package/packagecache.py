@@ -252,21 +252,16 @@ class PackageCache:
         if self._fetcher is None:
             raise InfrastructureError(f"{redact(url)} is not asked")
         try:
-            with self._fetcher.stream(url) as (status, _, pieces):
-                if status == 404:
-                    raise FileNotFoundError(url)
-                if status != 200:
-                    raise InfrastructureError(
-                        f"{redact(url)} answered with HTTP {status}", hint=status_hint(status)
-                    )
-                size = 0
-                with target.open("wb") as file:
-                    for piece in pieces:
-                        size += len(piece)
-                        REPOSITORY_PACKAGE.check(size, redact(url))
-                        file.write(piece)
+            with target.open("w+b") as file:
+                status, _ = self._fetcher.save(url, file, REPOSITORY_PACKAGE)
         except Unreachable as error:
             raise InfrastructureError(f"{redact(url)} cannot be read: {error}") from error
+        if status == 404:
+            raise FileNotFoundError(url)
+        if status != 200:
+            raise InfrastructureError(
+                f"{redact(url)} answered with HTTP {status}", hint=status_hint(status)
+            )
 
     def _make_room(self, newest: Path) -> None:
         """Remove what was not used for the longest time, if all is too large."""

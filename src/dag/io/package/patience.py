@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dag.io.retries import RetryPolicy
+from dag.io.retries import MayHeal, RetryPolicy
 
 
-class Unreachable(Exception):
+class Unreachable(MayHeal):
     """A server that is not asked, or does not answer as it should; says why, without the URL."""
+
+
+class BrokenOff(Unreachable):
+    """A server that took the connection and broke it off: the next one may bring more."""
+
+    heals = True
 
 
 class Forbidden(Unreachable):
@@ -27,4 +33,4 @@ class Patience(Struct, frozen=True, kw_only=True):
     in_all: float = 300.0
     """Of a request with all its redirects."""
     retries: RetryPolicy = RetryPolicy(attempts=4, longest=4.0, longest_asked=20.0, in_all=60.0)
-    """How often a server is asked again that cannot answer just now."""
+    """How often a server is asked again that cannot answer just now, or breaks off."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import os
 import re
 import socket
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from string import punctuation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import SplitResult, quote, unquote, urljoin
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,7 +35,7 @@ from dag.core.web import (
     redact,
 )
 from dag.errors import UsageError
-from dag.io.package.patience import Forbidden, Patience, Unreachable
+from dag.io.package.patience import BrokenOff, Forbidden, Patience, Unreachable
 from dag.io.proxies import check_proxies
 from dag.io.retries import MayHeal, retry
 from dag.io.web import tls_context
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from dag.core.limits import Limit
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_BREAKS = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
 _NAT64 = IPv6Network("64:ff9b::/96")
 """Addresses that stand for those of IPv4: https://www.rfc-editor.org/rfc/rfc6052#section-2.1"""
 
@@ -155,9 +157,9 @@ class _Unwell(MayHeal):
 
     heals = True
 
-    def __init__(self, response: httpcore2.Response, headers: dict[str, str]) -> None:
-        super().__init__(response.status)
-        self.response = response
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        super().__init__(status)
+        self.status = status
         self.headers = headers
         self.retry_after = parse_retry_after(headers.get("retry-after"), time.time())
 
@@ -178,7 +180,18 @@ class Fetcher:
         self._tls: ssl.SSLContext | None = None
 
     def get(self, url: str, limit: Limit, headers: dict[str, str] | None = None) -> Answer:
-        """Return what the server answers, redirects followed.
+        """Return what the server answers; raises as `save`."""
+        body = io.BytesIO()
+        status, found = self.save(url, body, limit, headers)
+        return Answer(status, found, body.getvalue())
+
+    def save(
+        self, url: str, file: BinaryIO, limit: Limit, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str]]:
+        """Write what the server answers to a file, redirects followed; return the status and the headers.
+
+        A server that says that it cannot answer just now is asked again, a few times, and so is one
+        that breaks off.
 
         Raises:
             Unreachable: it may not be asked, or did not answer as HTTP has it.
@@ -186,36 +199,28 @@ class Fetcher:
             InfrastructureError: the CA certificates that the environment names cannot be read.
 
         """
-        with self.stream(url, headers) as (status, found, pieces):
-            body = bytearray()
-            for piece in pieces:
-                body += piece
-                limit.check(len(body), redact(url))
-        return Answer(status, found, bytes(body))
-
-    @contextlib.contextmanager
-    def stream(
-        self, url: str, headers: dict[str, str] | None = None
-    ) -> Iterator[tuple[int, dict[str, str], Iterator[bytes]]]:
-        """Return the status, the headers and the pieces of an answer; raises as `get`.
-
-        A server that says that it cannot answer just now is asked again, a few times.
-        """
         until = time.monotonic() + self._patience.in_all
-        with contextlib.ExitStack() as stack:
 
-            def ask() -> tuple[httpcore2.Response, dict[str, str]]:
-                stack.close()
+        def attempt() -> tuple[int, dict[str, str]]:
+            file.seek(0)
+            file.truncate()
+            with contextlib.ExitStack() as stack:
                 response, found = self._follow(stack, url, headers or {}, until)
-                if may_heal(response.status):
-                    raise _Unwell(response, found)
-                return response, found
+                for piece in _pieces(response, until):
+                    file.write(piece)
+                    limit.check(file.tell(), redact(url))
+            if may_heal(response.status):
+                raise _Unwell(response.status, found)
+            return response.status, found
 
-            try:
-                response, found = retry(ask, self._patience.retries)
-            except _Unwell as unwell:
-                response, found = unwell.response, unwell.headers
-            yield response.status, found, _pieces(response, until)
+        try:
+            return retry(attempt, self._patience.retries)
+        except _Unwell as unwell:
+            return unwell.status, unwell.headers
+        except Unreachable as error:
+            if error.attempts == 1:
+                raise
+            raise Unreachable(f"{error} ({error.attempts} times)") from error
 
     def _follow(
         self, stack: contextlib.ExitStack, url: str, headers: dict[str, str], until: float
@@ -347,8 +352,9 @@ def _as_unreachable() -> Iterator[None]:
         httpcore2.ProxyError,
         OSError,
     ) as error:
-        words = _ERRNO.sub("", str(error)) or type(error).__name__
-        raise Unreachable(words[0].lower() + words[1:]) from error
+        words = _ERRNO.sub("", str(error)).rstrip(".") or type(error).__name__
+        kind = BrokenOff if isinstance(error, _BREAKS) else Unreachable
+        raise kind(words[0].lower() + words[1:]) from error
 
 
 def _pieces(response: httpcore2.Response, until: float) -> Iterator[bytes]:
