@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,11 @@ import sys
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 app = DomainDispatcherApplication(create_backend_app)
-run_simple(sys.argv[1], int(sys.argv[2]), app, threaded=False)
+def deaf(environment, start):
+    for header in sys.argv[3:]:
+        environment.pop(header, None)
+    return app(environment, start)
+run_simple(sys.argv[1], int(sys.argv[2]), deaf, threaded=False)
 """
 """moto's own server answers several requests at once, and then between the look at an ETag and the
 write another write can come, which Amazon's S3 excludes."""
@@ -88,11 +92,15 @@ def gcs(host: str = HOST_ADDRESS) -> Iterator[Store]:
 
 
 @contextmanager
-def s3(host: str = HOST_ADDRESS) -> Iterator[Store]:
-    """Run moto, an S3 that is used with path-style addresses."""
+def s3(host: str = HOST_ADDRESS, *, deaf_to: Iterable[str] = ()) -> Iterator[Store]:
+    """Run moto, an S3 that is used with path-style addresses.
+
+    It passes over the headers that it is `deaf_to`, as servers do that know less than Amazon's.
+    """
     port = _free_port(host)
     url = f"http://{host}:{port}"
-    command = [sys.executable, "-c", _ONE_BY_ONE, host, str(port)]
+    unheard = [f"HTTP_{header.upper().replace('-', '_')}" for header in deaf_to]
+    command = [sys.executable, "-c", _ONE_BY_ONE, host, str(port), *unheard]
     with _running(command, url):
         assert httpx2.put(f"{url}/{NAME}").status_code == 200
         secret = {

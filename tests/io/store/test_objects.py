@@ -211,6 +211,26 @@ def test_a_key_leads_nowhere_else(opened: Objects, key: str) -> None:
         opened.create(key, b"")
 
 
+def test_a_server_that_minds_conditions_is_let_be(opened: Objects) -> None:
+    assert opened.create("tried", b"as it was")
+    opened.require_conditions("tried", b"as it was")
+    found = opened.read("tried", SMALL)
+    assert found is not None
+    assert found.data == b"as it was"
+
+
+@pytest.mark.parametrize("header", ["If-None-Match", "If-Match"])
+def test_a_server_that_passes_conditions_over_is_refused(header: str) -> None:
+    with s3(HOST, deaf_to=[header]) as server, server.opened() as store:
+        store.write("tried", b"as it was")
+        with pytest.raises(StoreError, match=rf"\({header}\)") as caught:
+            store.require_conditions("tried", b"as it was")
+        assert caught.value.lasts
+        found = store.read("tried", SMALL)
+    assert found is not None
+    assert found.data == b"as it was"
+
+
 def test_twenty_writers_at_once_lose_nothing(opened: Objects) -> None:
     ready = threading.Barrier(20)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from html import escape
 
 import pytest
 
@@ -40,13 +41,14 @@ def opened(kind: str, url: str, monkeypatch: pytest.MonkeyPatch) -> Objects:
 def refusal(code: str, message: str, more: str = "") -> bytes:
     # As Amazon writes it: the first line says nothing.
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    return f"{head}<Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>".encode()
+    text = escape(message)
+    return f"{head}<Error><Code>{code}</Code><Message>{text}</Message>{more}</Error>".encode()
 
 
 REFUSALS = [
     (403, "RequestTimeTooSkewed", "The difference is too large.", "", "set the clock"),
     (400, "ExpiredToken", "The provided token has expired.", "", "log in again"),
-    (403, "SignatureDoesNotMatch", "Check your key.", "", "does not know the key"),
+    (403, "SignatureDoesNotMatch", 'Is "it" your key?', "", "does not know the key"),
     (403, "AccessDenied", "Access Denied", "", "may they read and write"),
     (
         400,

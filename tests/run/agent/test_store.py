@@ -12,10 +12,12 @@ from dag.core.limits import PUBLIC_KEY
 from dag.core.store.publication import Publication, encode_publication
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
+from dag.io.store.objects import StoreError
 from dag.io.store.ownkey import PUBLIC
 from dag.run.agent.published import _Published
-from dag.run.agent.store import IndexSignature, _index, list_store
+from dag.run.agent.store import IndexSignature, _index, list_store, try_store
 from tests.core.jobs.test_listing import record
+from tests.support.buckets import s3
 from tests.support.orders import SETTINGS
 
 
@@ -52,6 +54,21 @@ def test_the_results_are_listed_that_runs_went_on_with_which_have_not_ended(
     list_store(str(tmp_path), SETTINGS.arch, tmp_path / "scratch")
     listed = decode_listing(capfd.readouterr().out.splitlines()).results
     assert listed == {one.name: later.result, other.name: other.result}
+
+
+@pytest.mark.installs
+def test_a_bucket_without_conditions_is_found_before_it_is_built_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3("127.0.0.1", deaf_to=["If-None-Match"]) as server:
+        for name, value in server.secret.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StoreError, match="passes over the condition"):
+            try_store(f"{server.bucket}/s", SETTINGS.arch, tmp_path, "probe")
+        with server.opened("s") as objects:
+            assert objects.look(".dag/probe") is None
+        with pytest.raises(StoreError, match="passes over the condition"):
+            list_store(f"{server.bucket}/s", SETTINGS.arch, tmp_path)
 
 
 def test_keys_that_no_client_takes_are_not_served(

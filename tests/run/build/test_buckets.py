@@ -189,6 +189,18 @@ def test_a_bucket_that_is_gone_is_waited_for(make: Make, tmp_path: Path) -> None
         assert listed(server) == ["a"]
 
 
+def test_a_bucket_whose_server_passes_conditions_over_is_refused(
+    make: Make, tmp_path: Path
+) -> None:
+    place = make(a=definition("a"))
+    with s3(HOST, deaf_to=["If-Match"]) as server:
+        one = Machine(place, tmp_path / "home", server, new_key(tmp_path))
+        code, _, said = one.run()
+        assert code == 3, said
+        assert "s3://built/built/.dag/id: the server passes over the condition of a write" in said
+        assert built(said) == []
+
+
 def test_what_refuses_is_named(make: Make, tmp_path: Path) -> None:
     place, key = make(a=definition("a")), new_key(tmp_path)
     with s3(HOST) as server:

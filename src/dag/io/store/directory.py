@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class DirectoryObjects(Objects):
     """Objects that are files below a directory, which several machines may have mounted."""
 
+    no_version = ""
+
     def __init__(self, root: Path, lock: Path) -> None:
         """Use a directory, which may not be there yet, and the file whose lock guards changes."""
         self._root = root

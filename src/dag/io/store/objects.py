@@ -41,6 +41,9 @@ HINT = (
     "may they read and write there whose credentials the environment has? In a pod these are those of "
     "its service account, or of --bucket-secret"
 )
+CONDITIONS_HINT = (
+    "a store needs a server that knows writes with conditions (If-Match, If-None-Match)"
+)
 
 
 class StoreError(InfrastructureError):
@@ -77,6 +80,8 @@ class Objects(ABC):
 
     at_once: ClassVar[int] = 1
     """How many objects are best asked for at the same time."""
+    no_version: ClassVar[str]
+    """A version that no object has."""
 
     @abstractmethod
     def address(self, name: str) -> str:
@@ -144,6 +149,29 @@ class Objects(ABC):
     @abstractmethod
     def delete_older(self, name: str, seconds: float) -> bool:
         """Delete an object unless it was written or renewed in so many seconds; return whether."""
+
+    def require_conditions(self, name: str, data: bytes) -> None:
+        """Try on an object that has these bytes whether the conditions of writes count.
+
+        Many servers speak like those of the clouds, and some pass over headers that they do not know.
+
+        Raises:
+            StoreError: they do not.
+
+        """
+        passed_over = ""
+        if self.create(name, data):
+            passed_over = "If-None-Match"
+        elif self.replace(name, data, self.no_version):
+            passed_over = "If-Match"
+        if passed_over:
+            error = StoreError(
+                f"{self.address(name)}: the server passes over the condition of a write ({passed_over}),"
+                " so that two who write at once would undo what the other has done",
+                hint=f"{CONDITIONS_HINT}: is there a newer version of that server? Else name another store",
+            )
+            error.lasts = True
+            raise error
 
     @contextmanager
     def opened(self, name: str, limit: Limit) -> Iterator[int | None]:
@@ -275,8 +303,7 @@ class Contest:
                 what = "make what it says is not there"
             raise self._lost(
                 f"{self._address}: the server refuses to {what}, {_UNCHANGED + 1} times",
-                "does something in between change ETags, such as by compressing? A store needs "
-                "writes with conditions (If-Match, If-None-Match)",
+                f"does something in between change ETags, such as by compressing? {CONDITIONS_HINT}",
             )
         if time.monotonic() > self._deadline:
             raise self._lost(

@@ -125,6 +125,16 @@ def identity_of(store: Store) -> str:
     return identity
 
 
+def require_conditions(store: Store) -> None:
+    """Make sure that others who write to a store at the same time can undo nothing.
+
+    Raises:
+        StoreError: its server passes over conditions of writes.
+
+    """
+    store.objects.require_conditions(IDENTITY, identity_of(store).encode())
+
+
 def engine_key(make: Callable[[Path], None]) -> Path:
     """Return the path of the key with which whoever builds here signs requests to a signer.
 

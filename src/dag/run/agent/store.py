@@ -40,7 +40,7 @@ from dag.errors import InfrastructureError
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.objects import read_each
-from dag.io.store.ownkey import PUBLIC, identity_of
+from dag.io.store.ownkey import PUBLIC, identity_of, require_conditions
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
 from dag.run.build.apart import await_answer
@@ -110,6 +110,7 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
     for name, publication in read_each(state, names, RECORD, decode_publication):
         if isinstance(publication, Publication):
             objects[name] = encode_publication(publication)
+    require_conditions(store)
     key = state.read(PUBLIC, PUBLIC_KEY)
     listing = StoreListing(
         objects=objects,
@@ -123,7 +124,7 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
 
 
 def try_store(location: str, arch: Arch, scratch: Path, probe: str) -> None:
-    """Write an object to a store, and delete it.
+    """Write an object to a store, also on a condition, and delete it.
 
     Raises:
         StoreError: that does not go.
@@ -131,8 +132,12 @@ def try_store(location: str, arch: Arch, scratch: Path, probe: str) -> None:
 
     """
     objects = open_agent_store(location, arch, scratch).objects
-    objects.create(probe, b"dag doctor wrote this\n")
-    objects.delete(probe)
+    written = b"dag doctor wrote this\n"
+    objects.create(probe, written)
+    try:
+        objects.require_conditions(probe, written)
+    finally:
+        objects.delete(probe)
 
 
 def read_named_record(store: Store, name: str) -> Record:

@@ -12,7 +12,7 @@ from dag.core.store.layout import STATE
 from dag.errors import InfrastructureError, UsageError
 from dag.io.build.processes import end_below
 from dag.io.store.local import Store
-from dag.io.store.ownkey import move_out
+from dag.io.store.ownkey import move_out, require_conditions
 from dag.io.store.places import StorePlace, open_place
 from dag.io.store.takeover import old_records, read_old_records, take_over
 
@@ -81,6 +81,8 @@ def open_store(place: StorePlace, arch: Arch, *, wait: bool, say: Say) -> Store:
         store.recover(say)
         take_over(store, say)
         move_out(store, say)
+        if store.is_shared:
+            require_conditions(store)
     except OSError as error:
         store.close()
         raise InfrastructureError(

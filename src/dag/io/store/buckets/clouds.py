@@ -52,6 +52,7 @@ class CloudStore(Objects):
     """The objects of a bucket or a container, or of a folder in one."""
 
     at_once = 32
+    no_version = '"00000000000000000000000000000000"'
 
     def __init__(self, bucket: Bucket, environment: Mapping[str, str]) -> None:
         """Open a bucket, without asking it anything.

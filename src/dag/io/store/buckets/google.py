@@ -58,6 +58,7 @@ class GoogleStore(Objects):
     """The objects of a bucket, or of a folder in one."""
 
     at_once = 32
+    no_version = "1"
 
     def __init__(self, bucket: Bucket, environment: Mapping[str, str]) -> None:
         """Open a bucket, without asking it anything.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from itertools import islice
 
 from dag.core.web import redact_text
 from dag.io.retries import RetryPolicy
-from dag.io.store.objects import HINT, StoreError
+from dag.io.store.objects import CONDITIONS_HINT, HINT, StoreError
 from dag.io.web import ANOTHER_SERVER, OUT_OF_DATE
 
 _CODE = re.compile(r"<Code>\s*([^<\s][^<]{0,99})</Code>")
@@ -37,10 +38,7 @@ _NETWORK = (
 )
 _REGION_HINT = "$AWS_REGION must name the region of that bucket"
 _MISSING_HINT = "make it first, or is its name right?"
-_CONDITIONS_HINT = (
-    "a store needs a server that knows writes with conditions (If-Match, If-None-Match)"
-)
-_LASTING = frozenset({_REGION_HINT, _MISSING_HINT, _CONDITIONS_HINT})
+_LASTING = frozenset({_REGION_HINT, _MISSING_HINT, CONDITIONS_HINT})
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 # https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes
 # https://cloud.google.com/storage/docs/json_api/v1/status-codes
@@ -75,7 +73,7 @@ _HINTS = (
     ),
     (
         r"NotImplemented|\b501 [A-Z]",
-        _CONDITIONS_HINT,
+        CONDITIONS_HINT,
     ),
     (r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|SSLError", _TRUST),
     (
@@ -121,7 +119,7 @@ def _words(error: BaseException, said: str, insides: str) -> str:
     if code := _CODE.search(said):
         message = _MESSAGE.search(said)
         name = code[1].rstrip()
-        told = f"{name}: {' '.join(message[1].split())}" if message else name
+        told = f"{name}: {' '.join(unescape(message[1]).split())}" if message else name
     elif certificate := _CERTIFICATE.search(insides):
         told = f"its certificate is not trusted ({certificate[1]})"
     else:
