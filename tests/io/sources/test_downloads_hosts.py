@@ -207,6 +207,41 @@ def test_without_leave_no_login_is_read(
     assert origin.exchanges[0].request.header("authorization") is None
 
 
+@pytest.mark.parametrize(
+    ("netrc", "told"),
+    [
+        ("machine 127.0.0.1 login me password s3cret", "it does not take the login that"),
+        ("machine h.example login me password s3cret", "netrc has no login for 127.0.0.1"),
+        ("default login me password s3cret", "netrc has no login for 127.0.0.1"),
+        (None, "netrc, which is not there, has no login for 127.0.0.1"),
+    ],
+)
+def test_a_refused_login_is_told_by_what_it_was(
+    origin: Origin,
+    cache: Cache,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    netrc: str | None,
+    told: str,
+) -> None:
+    file = tmp_path / "netrc"
+    if netrc is not None:
+        file.write_text(f"{netrc}\n")
+    monkeypatch.setenv("NETRC", str(file))
+    origin.handle("/a", lambda _: Answer.of(401, {"WWW-Authenticate": "Basic"}))
+    (outcome,) = fetch_with(cache, Logins.of_the_user(), wanted(SMALL, origin.url + "/a"))
+    (problem,) = outcome.problems
+    assert "HTTP 401 Unauthorized: " in problem.message
+    assert told in problem.message
+    assert "--credentials" not in problem.message
+    assert "s3cret" not in problem.message
+
+
+def test_a_login_that_is_not_sent_for_want_of_https_is_told() -> None:
+    hint = Logins({"h.example": BASIC}, "the netrc").hint("h.example", used=False)
+    assert hint == "the netrc has a login for h.example, which is not sent without https"
+
+
 def test_a_login_is_not_sent_where_others_could_read_it() -> None:
     logins = Logins({"h.example": BASIC, "127.0.0.1": BASIC})
     assert target_of("http://h.example/", logins).login == ""

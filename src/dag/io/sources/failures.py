@@ -38,11 +38,11 @@ def status_text(status: int) -> str:
         return f"HTTP {status}"
 
 
-def refusal_text(status: int, *, has_login: bool) -> str:
+def refusal_text(status: int, login_hint: str) -> str:
     """Return an HTTP status that no further request would change, with what might."""
     hint = PROXY_LOGIN if status == 407 else ""
-    if status == 401 and not has_login:
-        hint = ": --credentials logs in with ~/.netrc"
+    if status == 401:
+        hint = f": {login_hint}"
     return f"{status_text(status)}{hint}"
 
 

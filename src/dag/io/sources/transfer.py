@@ -151,7 +151,7 @@ class SourceTransfer:
             try:
                 if head.redirect is not None:
                     return await self._redirect(connection, head, uri)
-                await self._answer(gate, connection, head, has_login=bool(target.login))
+                await self._answer(gate, connection, head, target)
                 return None
             finally:
                 gate.give_back(connection)
@@ -189,7 +189,7 @@ class SourceTransfer:
                     raise
 
     async def _answer(
-        self, gate: Gate, connection: HttpConnection, head: Head, *, has_login: bool
+        self, gate: Gate, connection: HttpConnection, head: Head, target: Target
     ) -> None:
         status, offset = head.status, self._part.size
         sent = ContentRange.parse(head.headers.get("content-range"))
@@ -214,7 +214,7 @@ class SourceTransfer:
                 await self._in_thread(self._part.restart)
             self._resumed = False
         else:
-            raise Unavailable(refusal_text(status, has_login=has_login))
+            raise Unavailable(refusal_text(status, self._transport.login_hint(target)))
         await self._body(connection, head)
         if status == 206 and self._part.size == sent.end and sent.end < (sent.whole or 0):
             # Some give no more than so much of a file at once: the next attempt goes on from there.

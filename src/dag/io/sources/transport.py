@@ -162,6 +162,10 @@ class SourceTransport:
         """
         return target_of(uri, self._logins)
 
+    def login_hint(self, target: Target) -> str:
+        """Return what to do about a server that wants another login than a target has."""
+        return self._logins.hint(target.host, used=bool(target.login))
+
     def gate(self, target: Target) -> Gate:
         """Return the gate of the host that a target is at.
 
