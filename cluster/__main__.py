@@ -7,7 +7,17 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from cluster import Cluster, claims, emulation, kueue, kwok, lifecycle, parts, secret_store
+from cluster import (
+    Cluster,
+    claims,
+    emulation,
+    kueue,
+    kwok,
+    lifecycle,
+    parts,
+    policies,
+    secret_store,
+)
 from cluster.cluster import processes
 from cluster.config import NODES
 from cluster.system import explained
@@ -62,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     queues = command("kueue", _kueue, "start Kueue beside the API server, or end it")
     queues.add_argument("action", choices=["up", "down"])
+    enforced = command("policies", _policies, "enforce NetworkPolicies, or let every packet go")
+    enforced.add_argument("action", choices=["up", "down"])
     secrets = command(
         "secrets", _secrets, "start a Secrets Store CSI driver on the nodes, or end it"
     )
@@ -129,6 +141,13 @@ def _kwok(options: argparse.Namespace) -> None:
 def _kueue(options: argparse.Namespace) -> None:
     change = kueue.up if options.action == "up" else kueue.down
     change(Cluster.current())
+
+
+def _policies(options: argparse.Namespace) -> None:
+    if options.action == "up":
+        policies.up(Cluster.current())
+    else:
+        policies.down()
 
 
 def _secrets(options: argparse.Namespace) -> None:

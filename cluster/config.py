@@ -53,6 +53,8 @@ KWOK_PORT = 10247
 """The port at which simulated nodes pretend to have their kubelets."""
 KUEUE_PORT = 10261
 """The port at which the API server asks Kueue about Jobs. The next port tells whether Kueue works."""
+POLICIES_PORT = 10263
+"""The port that tells whether NetworkPolicies are enforced."""
 
 CNI_PLUGINS = Path("/usr/lib/cni")
 RUNTIME = Path("/run/dag-cluster")

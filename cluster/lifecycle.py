@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cluster import control, emulation, images, kueue, kwok, network, parts, secret_store
+from cluster import control, emulation, images, kueue, kwok, network, parts, policies, secret_store
 from cluster.cluster import Cluster, processes
 from cluster.config import (
     API_PORT,
@@ -169,6 +169,7 @@ def _down() -> None:
     for process in (kwok.KWOK, *secret_store.DRIVERS.values(), *control.PROCESSES):
         process.kill()
     kueue.stop()
+    policies.down()
     emulation.down()
     network.down(state)
     record = state / "fixed-places.json"

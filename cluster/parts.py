@@ -76,8 +76,9 @@ PARTS: dict[str, tuple[Binary, ...]] = {
     "secrets-store": (Binary(name="secrets-store", package="."),),
     "kwok": (Binary(name="kwok", package="sigs.k8s.io/kwok/cmd/kwok"),),
     "kueue": (Binary(name="kueue", package="sigs.k8s.io/kueue/cmd/kueue"),),
+    "network-policies": (Binary(name="network-policies", package="."),),
 }
-PREPARED = tuple(name for name in PARTS if name != "kueue")
+PREPARED = tuple(name for name in PARTS if name not in {"kueue", "network-policies"})
 """The parts that are built beforehand. `make test` does without the others; who starts one builds it."""
 _SHARED = {
     "melange": ("chainguard.dev/melange", "pkg/build/pipelines", "melange/pipelines"),

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, emulation, kueue, kwok, secret_store
+from cluster import Cluster, emulation, kueue, kwok, policies, secret_store
 from cluster.config import cache_directory
+from cluster.system import run
 from tests.support.cluster.running import Dag
 from tests.support.cluster.sharing import holding, shared_cluster
 
@@ -156,6 +157,21 @@ def queues(dag: Dag) -> Iterator[Dag]:
             yield dag
         finally:
             kueue.down(dag.cluster)
+
+
+@pytest.fixture
+def enforced(cluster: Cluster) -> Iterator[None]:
+    """Have NetworkPolicies enforced on both nodes; the machine's network is as before after the test."""
+    rules = ("iptables", "--wait", "--table=mangle", "--list-rules")
+    with holding("cluster-policies.lock", fcntl.LOCK_EX):
+        policies.down()  # left by a run that was killed
+        before = run(*rules)
+        try:
+            policies.up(cluster)
+            yield
+        finally:
+            policies.down()
+        assert run(*rules) == before
 
 
 @pytest.fixture

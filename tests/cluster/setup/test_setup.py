@@ -74,7 +74,7 @@ def test_the_network_of_builds_can_be_closed(dag: Dag) -> None:
     policy = get(dag, "networkpolicy/dag")["spec"]
     assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/managed-by": "dag"}
     assert policy["policyTypes"] == ["Egress"]
-    public, _, own = (one["ipBlock"] for one in policy["egress"][1]["to"])
+    public, _, _, own = (one["ipBlock"] for one in policy["egress"][1]["to"])
     assert "169.254.0.0/16" in public["except"]
     assert own == {"cidr": "10.1.2.0/24"}
     # Who drives a build asks the API server, and has another policy besides.

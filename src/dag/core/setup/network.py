@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_network
 
+from dag.core.addresses import public_ranges
 from dag.core.jobs.driver import DRIVER_LABEL
 from dag.core.kinds import ValueKind
 from dag.core.kube.objects import KubeObject
@@ -13,13 +14,6 @@ from dag.errors import UsageError
 _NAME_SERVERS: KubeObject = {
     "ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
 }
-# https://www.iana.org/assignments/iana-ipv4-special-registry: what no host outside has. The metadata
-# servers of clouds are at 169.254.169.254, and at fd00:ec2::254.
-_INSIDE = (
-    *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-    *("172.16.0.0/12", "192.168.0.0/16"),
-)
-_INSIDE_6 = ("::1/128", "fc00::/7", "fe80::/10")
 
 
 def _network(text: str) -> str:
@@ -91,11 +85,9 @@ def network_policy(namespace: str, reached: Sequence[str]) -> KubeObject:
 
 
 def _outside(reached: Sequence[str]) -> list[KubeObject]:
-    return [
-        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*_INSIDE]}},
-        {"ipBlock": {"cidr": "::/0", "except": [*_INSIDE_6]}},
-        *_ranges(reached),
-    ]
+    public = public_ranges().items()
+    blocks = [{"ipBlock": {"cidr": whole, "except": inside}} for whole, inside in public]
+    return [*blocks, *_ranges(reached)]
 
 
 def _ranges(reached: Sequence[str]) -> list[KubeObject]:

@@ -18,7 +18,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from string import punctuation
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import SplitResult, quote, unquote, urljoin
@@ -26,6 +25,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore2
 
+from dag.core.addresses import is_public
 from dag.core.web import (
     MAX_REDIRECTS,
     ascii_host,
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BREAKS = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
-_NAT64 = IPv6Network("64:ff9b::/96")
-"""Addresses that stand for those of IPv4: https://www.rfc-editor.org/rfc/rfc6052#section-2.1"""
-
 Resolve = Callable[[str, int], list[str]]
 """Host and port → its addresses."""
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
@@ -61,22 +58,6 @@ class Answer:
     headers: dict[str, str]
     """By their names in lower case."""
     body: bytes
-
-
-def is_public(address: str) -> bool:
-    """Return whether an address is one of the internet's, whatever form it is written in."""
-    try:
-        found: IPv4Address | IPv6Address | None = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    while isinstance(found, IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and found in _NAT64:
-            inner = IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is None:
-            return found.is_global and not found.is_multicast and found.teredo is None
-        found = inner
-    return found is not None and found.is_global and not found.is_multicast
 
 
 def _system_addresses(host: str, port: int) -> list[str]:
