@@ -119,6 +119,18 @@ async def test_what_a_namespace_does_not_allow_is_told_with_what_may_help(
     assert hint in (caught.value.hint or "")
 
 
+async def test_an_object_that_is_not_there_is_no_error_for_who_looks_for_it(
+    api: Origin, reach: Callable[..., Any]
+) -> None:
+    api.on("GET", "/version", nth=1).answer(404, {}, b'{"message": "it is not there"}')
+    api.on("GET", "/version", nth=2).answer(403, {}, b'{"message": "it may not be read"}')
+    async with reach() as kube:
+        assert await kube.find("/version") is None
+        with pytest.raises(ApiError, match="it may not be read"):
+            await kube.find("/version")
+        assert await kube.find("/version") == json.loads(VERSION)
+
+
 async def test_an_answer_that_is_no_http_has_a_hint(api: Origin, reach: Callable[..., Any]) -> None:
     api.on("GET", "/version", times=None).answer(200, {"Content-Length": "many"}, b"")
     async with reach() as kube:
@@ -201,12 +213,13 @@ async def test_no_api_server_for_good(api: Origin, reach: Callable[..., Any]) ->
         b'{"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": [{"metadata": {}}]}',
     ],
 )
-async def test_what_is_no_list(api: Origin, reach: Callable[..., Any], body: bytes) -> None:
+async def test_what_is_no_list_is_asked_for_again(
+    api: Origin, reach: Callable[..., Any], body: bytes
+) -> None:
     async with reach(told=[]) as kube:
         await kube.get("/version")
         api.on("GET", PODS, nth=1).answer(200, body=body)
-        listed = await kube.get(PODS, labelSelector="a=b")
-    assert listed["items"] == []
+        assert await kube.items(PODS, labelSelector="a=b") == []
 
 
 @pytest.mark.parametrize("body", [VERSION, b'{"kind": "Status", "metadata": {}}'])

@@ -38,12 +38,8 @@ class KubeconfigOptions(Options):
     )
 
 
-class NamesNamespace(Protocol):
-    """The flags that say which namespace of which cluster is meant."""
-
-    @property
-    def namespace(self) -> str | None:
-        """Return the namespace, if one is given."""
+class NamesCluster(Protocol):
+    """The flags that say which cluster is meant."""
 
     @property
     def kubeconfig(self) -> str | None:
@@ -52,3 +48,11 @@ class NamesNamespace(Protocol):
     @property
     def context(self) -> str | None:
         """Return the context of the kubeconfig, if one is given."""
+
+
+class NamesNamespace(NamesCluster, Protocol):
+    """The flags that say which namespace of which cluster is meant."""
+
+    @property
+    def namespace(self) -> str | None:
+        """Return the namespace, if one is given."""

@@ -73,10 +73,18 @@ class Kube:
         """Close the connections."""
         await self._http.aclose()
 
-    async def get(self, path: str, *, patience: float = PATIENCE, **params: str) -> KubeObject:
-        """Read one object or list; what is chosen by parameters is a list."""
-        listed = bool(params)
-        return await self._request("GET", path, patience=patience, params=params, listed=listed)
+    async def get(self, path: str, *, patience: float = PATIENCE) -> KubeObject:
+        """Read one object."""
+        return await self._request("GET", path, patience=patience)
+
+    async def find(self, path: str, *, patience: float = PATIENCE) -> KubeObject | None:
+        """Read one object; return None if there is none."""
+        try:
+            return await self.get(path, patience=patience)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
 
     async def read_list(
         self, path: str, *, patience: float = PATIENCE, **params: str

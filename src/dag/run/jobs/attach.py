@@ -22,12 +22,14 @@ from dag.core.pod.status import containers, has_ended, has_started, termination
 from dag.core.pod.waiting import why_waiting
 from dag.errors import BuildError, DagError, InfrastructureError, Interrupted, UsageError
 from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.opening import opened_cluster
+from dag.report.terminal import say
 from dag.report.words import seconds
 from dag.run.build.signing import given_key
 from dag.run.jobs.livelogs import LogReading
 from dag.run.jobs.news import events_about
 from dag.run.jobs.queues import read_workloads
-from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
+from dag.run.jobs.standing import read_standings, stores_in_cluster
 from dag.run.signals import run_interruptibly
 
 _LOOK = 1.0
@@ -91,7 +93,7 @@ class Attachment:
             raise run_goes_on(run) from None
 
     async def _find(self, words: str) -> KubeObject | None:
-        async with opened_cluster(self._options) as kube:
+        async with opened_cluster(self._options, say) as kube:
             jobs = await kube.items(self._key.jobs_path, labelSelector=self._key.selector_of_all())
             found = [one for one in jobs if is_driver(one) and _run_of(one).startswith(words)]
             if found:
@@ -108,7 +110,7 @@ class Attachment:
         found = FollowedRun(run)
         name = str(job["metadata"]["name"])
         seen: set[str] = set()
-        async with opened_cluster(self._options) as kube:
+        async with opened_cluster(self._options, say) as kube:
             waiting = _DriverWait(kube, run, f"{self._key.jobs_path}/{name}", self._show)
             while True:
                 # Asked first, so that a Pod that came just before the end is seen.
@@ -157,11 +159,11 @@ class _DriverWait:
 
     async def job(self) -> KubeObject | None:
         """Return the Job; None if it is gone."""
-        return await self._find(self._job)
+        return await self._kube.find(self._job, patience=_PATIENCE)
 
     async def until_begun(self, path: str) -> None:
         """Wait until a Pod of the driver has begun, or never will."""
-        while (pod := await self._find(path)) is not None:
+        while (pod := await self._kube.find(path, patience=_PATIENCE)) is not None:
             phase = (pod.get("status") or {}).get("phase")
             driver = containers(pod).get(DRIVER, {})
             if has_started(driver) or has_ended(driver) or phase in ("Succeeded", "Failed"):
@@ -216,14 +218,6 @@ class _DriverWait:
             f"{self._said or 'nobody says why'}",
             hint="remove the cause, and run `dag build --detach` again",
         )
-
-    async def _find(self, path: str) -> KubeObject | None:
-        try:
-            return await self._kube.get(path, patience=_PATIENCE)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
 
 
 def run_goes_on(run: str) -> Interrupted:

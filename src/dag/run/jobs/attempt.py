@@ -268,12 +268,9 @@ class JobFollower:
     async def _delete_job(self, patience: float) -> bool:
         path = f"{self._path}/{self._name}"
         if self._job is None:  # it may have been made, and the answer lost
-            try:
-                self._job = await self._kube.get(path, patience=patience)
-            except ApiError as error:
-                if error.status == 404:
-                    return False
-                raise
+            self._job = await self._kube.find(path, patience=patience)
+        if self._job is None:
+            return False
         uid = str(self._job["metadata"]["uid"])
         return await self._kube.delete(path, uid=uid, dependents=True, patience=patience)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from dag.core.pod.manifest import RUN_LABEL
 from dag.errors import InfrastructureError, UsageError
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
+from dag.io.kube.opening import open_cluster, opened_cluster
 from dag.io.package.signing import SigningKey, make_key
 from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.runs import Run
@@ -387,13 +388,8 @@ class ClusterBuild:
         given = self._options.key_file is not None
         return await self._agent(kube).publish(records, self._key, anew=given)
 
-    def _connect(self, say: Callable[[str], None] = lambda _: None) -> Kube:
-        return Kube(connect(self._options.kubeconfig, self._options.context), say)
+    def _connect(self) -> Kube:
+        return open_cluster(self._options, lambda _: None)
 
-    @asynccontextmanager
-    async def _cluster(self) -> AsyncIterator[Kube]:
-        kube = self._connect(self._terminal.say)
-        try:
-            yield kube
-        finally:
-            await kube.close()
+    def _cluster(self) -> AbstractAsyncContextManager[Kube]:
+        return opened_cluster(self._options, self._terminal.say)

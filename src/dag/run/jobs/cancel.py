@@ -14,10 +14,10 @@ from dag.core.kube.objects import KubeView
 from dag.core.pod.manifest import ARCH_LABEL
 from dag.errors import InfrastructureError, UsageError
 from dag.io.kube.api import Kube
-from dag.io.kube.kubeconfig import connect
+from dag.io.kube.opening import open_cluster, opened_cluster
 from dag.report.terminal import say
 from dag.run.jobs.lease import LeaseObject, StoreLease
-from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
+from dag.run.jobs.standing import read_standings, stores_in_cluster
 
 _LOOK = 1.0
 """Seconds between two looks whether Pods are gone."""
@@ -35,7 +35,7 @@ async def cancel_run(options: RunPlace, words: str) -> str:
     """
     keys = stores_in_cluster(options)
     key = next(iter(keys.values()))
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         standings = await read_standings(kube, keys, words)
         if not standings:
             asked = f" for {' or '.join(keys)}" if options.arch else ""
@@ -56,7 +56,7 @@ async def cancel_run(options: RunPlace, words: str) -> str:
 async def _cancel(options: RunPlace, kube: Kube, key: StoreInCluster, run: str) -> None:
     """End a run for one architecture."""
     lease = StoreLease(
-        lambda: Kube(connect(options.kubeconfig, options.context), lambda _: None),
+        lambda: open_cluster(options, lambda _: None),
         key,
         DriverNote(client=secrets.token_hex(16)),
         say,

@@ -23,16 +23,17 @@ from dag.core.pod.manifest import RUN_LABEL
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, termination
 from dag.errors import InfrastructureError, Interrupted
-from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.api import Kube
+from dag.io.kube.opening import opened_cluster
 from dag.io.store.lock import Held
 from dag.io.store.runs import new_run_id
-from dag.report.terminal import Terminal
+from dag.report.terminal import Terminal, say
 from dag.run.build.session import Build
 from dag.run.jobs.attach import end_of, error_of, run_goes_on
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.lease import LeaseObject
 from dag.run.jobs.news import RunNews
-from dag.run.jobs.standing import opened_cluster, stores_in_cluster
+from dag.run.jobs.standing import stores_in_cluster
 from dag.run.jobs.start import ClusterBuilds, PushedImages, push_images
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
@@ -112,7 +113,7 @@ async def _hand_over(
     )
     mark = mark_of(images.bundle, flags)
     manifest = driver_job(settings, encode_handover(handover), mark)
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         await _remove_driver(kube, settings.key, handover.job)
         await _start(kube, settings.key, manifest, terminal)
     return Detached(run, handover.job, is_new=True)
@@ -123,7 +124,7 @@ async def _find_same(options: UnitBuildOptions, images: PushedImages) -> Detache
     flags = flags_for_driver(options, namespace_of(options), images.digests)
     mark = mark_of(images.bundle, flags)
     key = next(iter(stores_in_cluster(options).values()))
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         jobs = await kube.items(key.jobs_path, labelSelector=key.selector_of_all())
     for job in jobs:
         if is_driver(job) and is_driver_for(job, mark):
@@ -135,13 +136,7 @@ async def _find_same(options: UnitBuildOptions, images: PushedImages) -> Detache
 async def _remove_driver(kube: Kube, key: StoreInCluster, name: str) -> None:
     """Remove the Job of an earlier driver of the same run, and wait until it is gone."""
     path = f"{key.jobs_path}/{name}"
-    while True:
-        try:
-            found = await kube.get(path)
-        except ApiError as error:
-            if error.status == 404:
-                return
-            raise
+    while (found := await kube.find(path)) is not None:
         await kube.delete(path, uid=str(found["metadata"]["uid"]), dependents=True)
         await asyncio.sleep(_LOOK)
 
@@ -190,7 +185,7 @@ async def _await_driver(options: UnitBuildOptions, detached: Detached, terminal:
 
     """
     key = next(iter(stores_in_cluster(options).values()))
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         while True:
             lease = await LeaseObject(kube, key).read()
             if lease is not None and lease.note.job == detached.job:

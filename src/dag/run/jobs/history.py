@@ -22,12 +22,12 @@ from dag.core.jobs.options import (
 from dag.core.jobs.publishing import PublishOptions
 from dag.core.store.layout import read_run_of
 from dag.errors import InfrastructureError
+from dag.io.kube.opening import opened_cluster
 from dag.io.store.places import StorePlace
 from dag.report.terminal import Terminal, say
 from dag.run.build.storedruns import StoredRuns
 from dag.run.build.stores import store_place
 from dag.run.jobs.settings import agent_image, store_settings, with_identity
-from dag.run.jobs.standing import opened_cluster
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
@@ -72,6 +72,6 @@ def opened_runs(options: RunsOptions, query: RunQuery) -> Iterator[StoredRuns]:
 
 
 async def _ask(options: RunsOptions, settings: JobSettings, query: RunQuery) -> StoreListing:
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         settings = await with_identity(kube, settings)
         return await StoreAgent(kube, settings, say).list_runs(query, options.arch or ())

@@ -52,13 +52,8 @@ class LeaseObject:
             ApiError: the API server cannot be reached, or refuses.
 
         """
-        try:
-            found = await self.kube.get(self._path)
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-        return read_lease(found)
+        found = await self.kube.find(self._path)
+        return None if found is None else read_lease(found)
 
     async def read_or_make(self) -> LeaseView:
         """Return the Lease; if there is none, make one that nobody holds.

@@ -12,7 +12,9 @@ from dag.core.pod.manifest import BUILD
 from dag.core.pod.status import containers, has_ended, has_started
 from dag.errors import UsageError
 from dag.io.kube.api import ApiError, Kube
-from dag.run.jobs.standing import opened_cluster, read_standings, stores_in_cluster
+from dag.io.kube.opening import opened_cluster
+from dag.report.terminal import say
+from dag.run.jobs.standing import read_standings, stores_in_cluster
 
 _LOOK = 1.0
 """Seconds between two looks whether a build has begun, or a log goes on."""
@@ -56,7 +58,7 @@ async def _batches(
 ) -> AsyncIterator[list[bytes]]:
     """Yield the lines of the build in batches, after an empty one as soon as its Pod is known."""
     keys = stores_in_cluster(options)
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         latest = {
             one.arch: attempt
             for one in await read_standings(kube, keys, words)
@@ -121,16 +123,11 @@ class LogReading:
 
     async def _has_ended(self) -> bool:
         """Wait until the container has begun, and return whether it has ended."""
-        while True:
-            try:
-                pod = await self._kube.get(self._path, patience=_PATIENCE)
-            except ApiError as error:
-                if error.status == 404:
-                    return True
-                raise
+        while (pod := await self._kube.find(self._path, patience=_PATIENCE)) is not None:
             build = containers(pod).get(self._container, {})
             if has_started(build):
                 return has_ended(build)
             if has_ended(build) or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
                 return True
             await asyncio.sleep(_LOOK)
+        return True

@@ -9,13 +9,13 @@ from dag.core.build.publishing import ProvenUnits, Publishing, make_publishing
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.publishing import PublishOptions
+from dag.io.kube.opening import opened_cluster
 from dag.io.store.local import Store
-from dag.report.terminal import Terminal
+from dag.report.terminal import Terminal, say
 from dag.run.build.publish import finished_in, proven_by
 from dag.run.jobs.build import ClusterBuild
 from dag.run.jobs.history import opened_runs
 from dag.run.jobs.settings import agent_image, store_settings, with_identity
-from dag.run.jobs.standing import opened_cluster
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
@@ -79,7 +79,7 @@ def _publish(
 
 
 async def _identified(options: PublishOptions, settings: JobSettings) -> JobSettings:
-    async with opened_cluster(options) as kube:
+    async with opened_cluster(options, say) as kube:
         return await with_identity(kube, settings)
 
 

@@ -68,12 +68,8 @@ async def read_version(kube: Kube) -> str | None:
         ApiError: the API server cannot be reached.
 
     """
-    try:
-        return str((await kube.get(f"/apis/{GROUP}"))["preferredVersion"]["groupVersion"])
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise
+    group = await kube.find(f"/apis/{GROUP}")
+    return None if group is None else str(group["preferredVersion"]["groupVersion"])
 
 
 async def read_queue(kube: Kube, version: str, namespace: str, name: str) -> KubeView | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 from dag.core.arch import ARCHITECTURES
 from dag.core.jobs.names import StoreInCluster
@@ -12,26 +11,11 @@ from dag.core.jobs.options import RunPlace
 from dag.core.jobs.standing import Standing, standings_of
 from dag.core.pod.manifest import ARCH_LABEL
 from dag.io.kube.api import Kube
-from dag.io.kube.kubeconfig import connect
+from dag.io.kube.opening import opened_cluster
 from dag.report.terminal import say
 from dag.run.jobs.lease import LeaseObject
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
-
-
-@asynccontextmanager
-async def opened_cluster(options: RunPlace) -> AsyncIterator[Kube]:
-    """Open a connection to the cluster that the flags name.
-
-    Raises:
-        UsageError: a kubeconfig cannot be read, or has no such context.
-
-    """
-    kube = Kube(connect(options.kubeconfig, options.context), say)
-    try:
-        yield kube
-    finally:
-        await kube.close()
 
 
 def stores_in_cluster(options: RunPlace) -> dict[str, StoreInCluster]:
@@ -80,7 +64,7 @@ def look_at_run(options: RunPlace, words: str) -> list[Standing]:
     """
 
     async def look() -> list[Standing]:
-        async with opened_cluster(options) as kube:
+        async with opened_cluster(options, say) as kube:
             return await read_standings(kube, stores_in_cluster(options), words)
 
     return run_interruptibly(look())

@@ -8,8 +8,8 @@ have in common is the command: its checks, its bundle, its run, its screen and i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,8 +23,7 @@ from dag.core.jobs.stores import store_on_cluster
 from dag.core.pod.scheduling import scheduling_fields
 from dag.errors import DagError, InfrastructureError, Interrupted
 from dag.io.image.tree import definitions_tree
-from dag.io.kube.api import Kube
-from dag.io.kube.kubeconfig import connect
+from dag.io.kube.opening import opened_cluster
 from dag.io.package.makefile import makefile_of
 from dag.io.store.runs import new_run_id
 from dag.report.terminal import Terminal
@@ -250,7 +249,7 @@ class ClusterBuilds:
         out = options.out is not None and works
         detach = options.detach and works
         await check_cluster(place, each[0], self._terminal.say, out=out, detach=detach)
-        async with self._cluster() as kube:
+        async with opened_cluster(self._options, self._terminal.say) as kube:
             for settings in each:
                 spec = scheduling_fields(settings.node, settings.scheduling)
                 await look_for_nodes(kube, spec, self._terminal.say_once)
@@ -305,14 +304,6 @@ class ClusterBuilds:
             else:
                 raise error
         return ClusterOutcome(results=tuple(results), errors=tuple(errors))
-
-    @asynccontextmanager
-    async def _cluster(self) -> AsyncIterator[Kube]:
-        kube = Kube(connect(self._options.kubeconfig, self._options.context), self._terminal.say)
-        try:
-            yield kube
-        finally:
-            await kube.close()
 
 
 def build_on_cluster(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from dag.run.pod.request import PodRequest, prepare
 
 if TYPE_CHECKING:
     from dag.core.pod.events import PodResult
-    from dag.io.kube.api import Kube
     from dag.run.pod.several import PodGroup
 
 
@@ -89,11 +87,12 @@ async def _check_beforehand(
     options: PodOptions, request: PodRequest, terminal: Terminal
 ) -> PodRequest:
     """Find out whether the cluster takes the pods; return the request with their identity."""
+    from dag.io.kube.opening import opened_cluster
     from dag.run.pod.access import read_identity
     from dag.run.pod.preflight import check_pod
 
     out, account = bool(options.out), options.service_account
-    async with _cluster(options, terminal) as kube:
+    async with opened_cluster(options, terminal.say) as kube:
         request = request.with_identity(
             await read_identity(
                 kube, request.namespace, account, options.bucket, options.src_bucket
@@ -110,24 +109,13 @@ async def _create(
     terminal: Terminal,
     created: Callable[[str], None],
 ) -> list[PodResult]:
+    from dag.io.kube.opening import opened_cluster
     from dag.run.pod.create import create_pod
 
-    async with _cluster(options, terminal) as kube:
+    async with opened_cluster(options, terminal.say) as kube:
         if not options.watch:
             for manifest in pods.manifests:
                 pod = await create_pod(kube, manifest)
                 created(pod["metadata"]["name"])
             return []
         return await pods.run(kube)
-
-
-@asynccontextmanager
-async def _cluster(options: PodOptions, terminal: Terminal) -> AsyncIterator[Kube]:
-    from dag.io.kube.api import Kube
-    from dag.io.kube.kubeconfig import connect
-
-    kube = Kube(connect(options.kubeconfig, options.context), terminal.say)
-    try:
-        yield kube
-    finally:
-        await kube.close()

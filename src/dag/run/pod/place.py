@@ -9,7 +9,7 @@ from dag.core.pod.identity import CloudIdentity, identity_of
 from dag.core.pod.options import ClusterOptions
 from dag.core.store.buckets import Bucket
 from dag.io.kube.api import ApiError, Kube
-from dag.io.kube.kubeconfig import connect
+from dag.io.kube.opening import open_cluster
 from dag.report.terminal import Terminal
 from dag.run.pod.access import Unreadable, read_object
 
@@ -41,9 +41,7 @@ class PlaceChecks:
 
     async def contact(self) -> Finding:
         """Ask the API server who it is."""
-        self._kube = kube = Kube(
-            connect(self._chosen.kubeconfig, self._chosen.context), self._terminal.say
-        )
+        self._kube = kube = open_cluster(self._chosen, self._terminal.say)
         try:
             self.version = await kube.get("/version")
         except ApiError as error:

@@ -327,12 +327,7 @@ class Objects:
         return "removed"
 
     async def _get(self, manifest: KubeObject) -> KubeObject | None:
-        try:
-            return await self._kube.get(object_path(manifest))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        return await self._kube.find(object_path(manifest))
 
     async def _prove(self, step: ProveByPod) -> str:
         if await self._remove(step, step.pod) == FOREIGN:
@@ -365,8 +360,7 @@ class Objects:
     async def _events(self, pod: KubeObject) -> list[KubeObject]:
         path = collection_path(pod).removesuffix("pods") + "events"
         about = f"involvedObject.uid={pod['metadata']['uid']}"
-        listed = await self._kube.get(path, fieldSelector=about)
-        return sorted(listed["items"], key=event_time)
+        return sorted(await self._kube.items(path, fieldSelector=about), key=event_time)
 
 
 def _change(before: KubeObject | None, after: KubeObject) -> str:
