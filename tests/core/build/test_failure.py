@@ -21,12 +21,12 @@ make: *** [Makefile:12: packages/x86_64/a-1-r0.apk] Error 1
 
 
 def test_the_words_are_those_of_the_step_and_not_those_of_melange_or_of_its_make() -> None:
-    assert failure_words(STEP, 20, "make ended") == FailureWords(
+    assert failure_words(STEP, "make ended") == FailureWords(
         "exit status 2 in the step autoconf/make, or in one without a name after it",
         ("cc -c a.c", "a.c:1: error: expected ';'", "make: *** [Makefile:2: a.o] Error 1"),
     )
-    assert failure_words(STEP, 20, "").step == "autoconf/make"
-    assert failure_words(STEP, 2, "").lines == (
+    assert failure_words(STEP, "").step == "autoconf/make"
+    assert failure_words(STEP, "", most=2).lines == (
         "a.c:1: error: expected ';'",
         "make: *** [Makefile:2: a.o] Error 1",
     )
@@ -38,7 +38,7 @@ def test_a_step_of_a_subpackage_is_called_that() -> None:
         "2026/11/29 20:41:12 WARN no such file arch=x86_64 subpackage=a-dev",
         f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 1",
     ]
-    assert failure_words(lines, 20, "") == FailureWords(
+    assert failure_words(lines, "") == FailureWords(
         "exit status 1 in a step of the subpackage a-dev", ("no such file",)
     )
 
@@ -50,10 +50,10 @@ def test_what_melange_itself_refuses_is_told_without_what_it_installed() -> None
         "2026/11/29 20:41:12 ERRO failed to build package: unable to run package linters: bad",
         "make: *** [Makefile:12: x] Error 1",
     ]
-    assert failure_words(lines, 20, "") == FailureWords(
+    assert failure_words(lines, "") == FailureWords(
         "melange: unable to run package linters: bad", ("linter: usr/local",)
     )
-    assert failure_words(lines, 20, "").step is None
+    assert failure_words(lines, "").step is None
 
 
 @pytest.mark.parametrize(
@@ -72,24 +72,24 @@ def test_whatever_melange_ends_with_is_the_cause_and_not_make_s_recipe(message: 
         f"2026/11/29 20:41:12 ERRO {message}",
         "make: *** [Makefile:12: x] Error 1",
     ]
-    assert failure_words(lines, 20, "make ended with exit code 2") == FailureWords(
+    assert failure_words(lines, "make ended with exit code 2") == FailureWords(
         f"melange: {message}", ("a remark that matters",)
     )
     # It went on, so something else has failed since.
     lines.insert(4, "2026/11/29 20:41:13 INFO signed index")
-    assert failure_words(lines, 1, "make ended").cause == "make ended"
+    assert failure_words(lines, "make ended", most=1).cause == "make ended"
 
 
 def test_without_melange_the_last_lines_tell() -> None:
     lines = ["one", "make: *** No rule to make target 'x'.  Stop."]
-    assert failure_words(lines, 1, "make ended with exit code 2") == FailureWords(
+    assert failure_words(lines, "make ended with exit code 2", most=1) == FailureWords(
         "make ended with exit code 2", (lines[1],)
     )
 
 
 def test_a_hostile_line_of_a_step_takes_no_long_time() -> None:
     line = "2026/11/29 20:41:10 ERRO " + " arch=" * 40_000
-    assert len(failure_words([line, line], 1, "").cause) < 1000
+    assert len(failure_words([line, line], "", most=1).cause) < 1000
 
 
 def test_the_name_of_a_step_is_cut_off_where_nobody_reads_on() -> None:
@@ -98,7 +98,7 @@ def test_the_name_of_a_step_is_cut_off_where_nobody_reads_on() -> None:
         f'2026/11/29 20:41:12 INFO running step "{"x" * 100_000}" arch=x86_64',
         f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 2",
     ]
-    assert len(failure_words(lines, 20, "").cause) < 1000
+    assert len(failure_words(lines, "").cause) < 1000
 
 
 UNNAMED = """\
@@ -116,14 +116,14 @@ UNNAMED = """\
 
 
 def test_the_words_of_a_step_without_a_name_begin_behind_those_about_its_environment() -> None:
-    words = failure_words(UNNAMED, 20, "")
+    words = failure_words(UNNAMED, "")
     assert words == FailureWords("exit status 127 in a step", ("/bin/sh: chmod_755: not found",))
     cut = [*UNNAMED[:7], UNNAMED[0], *UNNAMED[7:]]
-    assert failure_words(cut, 20, "").lines == words.lines
+    assert failure_words(cut, "").lines == words.lines
     begins_amid = UNNAMED[4:]  # where only the end of the log was read
-    assert failure_words(begins_amid, 20, "").lines == words.lines
+    assert failure_words(begins_amid, "").lines == words.lines
     ends_before = [UNNAMED[8], UNNAMED[7], *UNNAMED[8:]]  # and here nothing is about it
-    assert failure_words(ends_before, 20, "").lines == (
+    assert failure_words(ends_before, "").lines == (
         "/bin/sh: chmod_755: not found",
         "installing hello (1.0)",
         "/bin/sh: chmod_755: not found",
@@ -139,7 +139,7 @@ def test_the_words_of_a_subpackage_are_not_mixed_with_those_of_the_package() -> 
         "2026/11/29 20:41:12 WARN no such file arch=x86_64 subpackage=a-dev",
         f"2026/11/29 20:41:12 ERRO {failed}unable to run pipeline: exit status 1",
     ]
-    assert failure_words(lines, 20, "") == FailureWords(
+    assert failure_words(lines, "") == FailureWords(
         "exit status 1 in a step of the subpackage a-dev", ("no such file",)
     )
 
@@ -153,7 +153,7 @@ def test_what_melange_warns_of_in_every_build_is_no_word_of_a_failure() -> None:
         "2026/11/29 20:41:09 WARN getting local index ./p: it is signed by nobody",
         "2026/11/29 20:41:12 ERRO failed to build package: unable to build guest: no key",
     ]
-    assert failure_words(lines, 20, "") == FailureWords(
+    assert failure_words(lines, "") == FailureWords(
         "melange: unable to build guest: no key",
         ("getting local index ./p: it is signed by nobody",),
     )

@@ -11,10 +11,10 @@ from dag.core.jobs.driver import (
     DRIVER_ACCOUNT,
     driver_job,
     driver_name,
-    has_job_ended,
     is_driver,
     is_driver_for,
 )
+from dag.core.jobs.ending import has_job_ended
 from dag.core.jobs.manifest import agent_job, unit_job
 from dag.core.jobs.names import StoreInCluster
 from dag.core.store.buckets import Bucket

@@ -61,7 +61,7 @@ def usage(data: bytes) -> None:
 def failure(data: bytes) -> None:
     """Find in the log of a build why that has failed."""
     lines = text_of(data).split("\n")
-    found = failure_words(lines, 20, "make failed")
+    found = failure_words(lines, "make failed")
     assert len(found.lines) <= 20
     lacked_words({"so:libz.so.1": "a", lines[0]: "b"}, lines)
 

@@ -13,6 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+SHOWN_LINES = 20
+"""How many lines of what failed are shown at once."""
+SEARCHED_LINES = 400
+"""How many of the last lines of a log in a cluster are searched for these: melange says much around a
+failure."""
 _STAMPED = re.compile(
     r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d (?P<level>DEBU|INFO|WARN|ERRO|FATA) (?P<text>.*?)"
     r"(?: arch=\S+)?(?: subpackage=\S+)?"
@@ -82,7 +87,7 @@ def vanished_mount(lines: Sequence[str]) -> str | None:
     return None
 
 
-def failure_words(lines: Sequence[str], most: int, otherwise: str) -> FailureWords:
+def failure_words(lines: Sequence[str], otherwise: str, *, most: int = SHOWN_LINES) -> FailureWords:
     """Return what to tell of a build that failed, from the last lines of its log.
 
     There are `most` lines at most. If melange does not say what failed, the cause is `otherwise`,

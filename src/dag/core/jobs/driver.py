@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
+from dag.core.jobs.ending import has_job_ended
 from dag.core.jobs.manifest import STATE, JobSettings, job_of
 from dag.core.jobs.names import StoreInCluster
 from dag.core.kube.containers import container_words
@@ -21,7 +22,6 @@ DRIVER_LABEL = "dag/driver"
 """A hash of what a driver was asked for."""
 _BACKOFF = 12
 """How often another Pod is made in the place of one that failed; pauses become six minutes long."""
-_CONDITIONS = {"Complete", "Failed"}
 
 
 def driver_name(run: str, store: StoreInCluster) -> str:
@@ -79,11 +79,3 @@ def is_driver_for(job: KubeView, mark: str) -> bool:
 def has_lost_pods(job: KubeView) -> bool:
     """Return whether Pods of a Job have failed, also if they are gone by now."""
     return bool((job.get("status") or {}).get("failed"))
-
-
-def has_job_ended(job: KubeView) -> bool:
-    """Return whether Kubernetes makes no Pod of a Job any more."""
-    return any(
-        one.get("type") in _CONDITIONS and one.get("status") == "True"
-        for one in (job.get("status") or {}).get("conditions") or ()
-    )

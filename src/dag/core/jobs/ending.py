@@ -1,4 +1,4 @@
-"""Reads off a Job's Pod how its unit's attempt ended, and what that means for the unit."""
+"""Reads off a Job and its Pod how its unit's attempt ended, and what that means for the unit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dag.core.build.events import Broke, Faulted, Lacked, OutOfMemory
-from dag.core.build.failure import failure_words, lacked_words
+from dag.core.build.failure import SHOWN_LINES, failure_words, lacked_words
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import (
     AgentAnswer,
@@ -30,9 +30,6 @@ from dag.core.pod.ending import (
 from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.status import containers, termination
 
-SHOWN = 20
-"""How many lines of a failed attempt's log are shown at once."""
-
 Failure = Broke | Lacked | OutOfMemory | Faulted
 
 
@@ -45,6 +42,22 @@ def answer_of(pod: KubeView) -> AgentAnswer | None:
         return decode_answer(str(ended.get("message", "")))
     except Undecodable:
         return None
+
+
+def how_job_ended(job: KubeView) -> str:
+    """Return how a Job has ended, so that Kubernetes makes no Pod of it any more; empty if it has not.
+
+    https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions
+    """
+    for one in (job.get("status") or {}).get("conditions") or ():
+        if one.get("type") in ("Complete", "Failed") and one.get("status") == "True":
+            return f"{one.get('reason', '')}: {one.get('message', '')}"
+    return ""
+
+
+def has_job_ended(job: KubeView) -> bool:
+    """Return whether Kubernetes makes no Pod of a Job any more."""
+    return bool(how_job_ended(job))
 
 
 def how_attempt_ended(facts: PodFacts) -> Ending | None:
@@ -99,7 +112,7 @@ def failure_of(
     give → one that needs it.
     """
     ending, pod = facts
-    told, answer = tuple(lines[-SHOWN:]), answer_of(pod)
+    told, answer = tuple(lines[-SHOWN_LINES:]), answer_of(pod)
     if isinstance(answer, UnprovenAnswer):
         return Broke(key, attempt, answer.why, told)
     match ending.cause:
@@ -111,7 +124,7 @@ def failure_of(
             names, cause = lacked_words(lacking, lines)
             if names:
                 return Lacked(key, attempt, names, cause, told)
-            words = failure_words(lines, SHOWN, ending.message)
+            words = failure_words(lines, ending.message)
             return Broke(key, attempt, words.cause, words.lines)
         case Cause.INIT if _broke_in(pod, PREPARE):
             return Broke(key, attempt, ending.message, told)

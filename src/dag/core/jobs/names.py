@@ -80,9 +80,7 @@ class StoreInCluster:
 
     def selector(self, run: str = "") -> str:
         """Return the label selector that finds Jobs and Pods, of any run or of one."""
-        wanted = (ARCH_LABEL, STORE_LABEL, *((RUN_LABEL,) if run else ()))
-        marks = labels(run, self.arch, self.store)
-        return ",".join(f"{name}={marks[name]}" for name in wanted)
+        return f"{ARCH_LABEL}={self.arch},{self.selector_of_all(run)}"
 
     def selector_of_all(self, run: str = "") -> str:
         """Return the label selector that finds Jobs and Pods for any architecture, of any run or of one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dag.core.jobs.driver import has_job_ended, is_driver
+from dag.core.jobs.driver import is_driver
+from dag.core.jobs.ending import has_job_ended
 from dag.core.jobs.lease import LeaseView
 from dag.core.jobs.names import JOB_LABEL, attempt_of
 from dag.core.kube.objects import KubeView

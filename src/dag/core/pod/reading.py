@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
 
-from dag.core.build.failure import FailureWords, failure_words
+from dag.core.build.failure import SEARCHED_LINES, FailureWords, failure_words
 from dag.core.build.scripts import Trailer, read_trailer
 from dag.core.pod.events import PrintLog, ReadLog
 from dag.core.pod.log import PodLog
@@ -22,10 +22,6 @@ A node that rotates the log, as it looks every ten seconds whether to, may give 
 """
 REFUSAL_PATIENCE = 10.0
 """Seconds for which a refusal may be that of an API server that has just started."""
-_TAIL = 400
-"""How many of the last lines are kept, among which are those of the step that failed."""
-_SHOWN = 20
-"""How many of them are shown."""
 LONGEST_SHOWN = 4096
 """How many bytes of a line are kept to be shown at the end."""
 _FAILED = re.compile(r"g?make(?:\[[0-9]+\])?: \*\*\* \[")
@@ -37,7 +33,7 @@ class ContainerLog:
     """The parts of a container's log that are remembered while it passes by."""
 
     def __init__(self) -> None:
-        self.tail: deque[str] = deque(maxlen=_TAIL)
+        self.tail: deque[str] = deque(maxlen=SEARCHED_LINES)
         self.failed_target: str | None = None
         self.trailer: Trailer | None = None
         self.size_of_trailer = 0
@@ -45,7 +41,7 @@ class ContainerLog:
     def take(self, lines: Sequence[bytes]) -> list[bytes]:
         """Return the lines to pass on: all but the build script's own last one."""
         kept = [line for line in lines if not self._take_trailer(line)]
-        for line in kept[-_TAIL:]:
+        for line in kept[-SEARCHED_LINES:]:
             self.tail.append(line[:LONGEST_SHOWN].decode(errors="replace"))
         for line in kept:
             if target := _failed_target(line):
@@ -54,7 +50,7 @@ class ContainerLog:
 
     def words(self) -> FailureWords:
         """Return what melange says of the step that failed, if one did, and the last lines of that."""
-        return failure_words(tuple(self.tail), _SHOWN, "")
+        return failure_words(tuple(self.tail), "")
 
     def _take_trailer(self, line: bytes) -> bool:
         if not line.startswith(b"dag: end of log: "):

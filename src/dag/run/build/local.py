@@ -53,8 +53,6 @@ from dag.run.build.runner import Answer, Ended
 from dag.run.build.serving import PackageServer
 from dag.run.build.workspace import Parts, lay_out
 
-TAIL = 20
-"""How many lines of a failed attempt's log are shown at once."""
 _TAIL_BYTES = 1 << 18
 """How much of the end of a log is searched for the words of what failed."""
 
@@ -113,7 +111,7 @@ class _Attempt:
 
     def words(self, cause: str) -> FailureWords:
         """Return what to tell of its failure; `cause` is what is known of it without its log."""
-        return failure_words(self.last_lines(), TAIL, cause)
+        return failure_words(self.last_lines(), cause)
 
 
 class LocalRunner:

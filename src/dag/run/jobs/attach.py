@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from dag.core.decoding import Undecodable
-from dag.core.jobs.driver import DRIVER, has_job_ended, has_lost_pods, is_driver
+from dag.core.jobs.driver import DRIVER, has_lost_pods, is_driver
+from dag.core.jobs.ending import has_job_ended
 from dag.core.jobs.handover import DriverEnd, decode_end
 from dag.core.jobs.names import JOB_LABEL, StoreInCluster
 from dag.core.jobs.options import AttachOptions

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from dag.core.jobs.ending import how_job_ended
 from dag.core.jobs.manifest import COLLECT
 from dag.core.jobs.names import jobs_path
 from dag.core.jobs.queues import queue_of
@@ -273,11 +274,3 @@ class JobFollower:
             return False
         uid = str(self._job["metadata"]["uid"])
         return await self._kube.delete(path, uid=uid, dependents=True, patience=patience)
-
-
-def how_job_ended(job: KubeView) -> str:
-    """Return how a Job has ended, in words; empty if it has not."""
-    for one in job.get("status", {}).get("conditions", ()):
-        if one.get("type") in ("Failed", "Complete") and one.get("status") == "True":
-            return f"{one.get('reason', '')}: {one.get('message', '')}"
-    return ""

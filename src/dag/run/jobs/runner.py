@@ -18,6 +18,7 @@ from dag.core.build.events import (
     Succeeded,
     Unchanged,
 )
+from dag.core.build.failure import SEARCHED_LINES
 from dag.core.build.scripts import read_trailer
 from dag.core.decoding import Undecodable
 from dag.core.jobs.answers import ProvenAnswer, record_of
@@ -42,8 +43,6 @@ from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.orders import Orders
 
-_READ = 400
-"""How many of the last lines of a failed attempt's log are read: melange says much around a failure."""
 _IN_A_ROW = 4
 """How many units are resolved in a row before what else there is to do goes on. One end can free
 hundreds: the Jobs of the first are made while the others are resolved."""
@@ -202,7 +201,9 @@ class JobRunner:
         if not pod:
             return []
         try:
-            lines = await read_lines(self._kube, pod, BUILD, tail=_READ, longest=LONGEST_SHOWN)
+            lines = await read_lines(
+                self._kube, pod, BUILD, tail=SEARCHED_LINES, longest=LONGEST_SHOWN
+            )
         except (ApiError, TooLarge):
             return []
         return [line for line in lines if line.strip() and not read_trailer(line)]
