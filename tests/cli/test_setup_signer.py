@@ -16,7 +16,7 @@ from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.setup import to_script
-from dag.run.setup.objects import Objects
+from dag.run.setup.objects import ClusterObjects
 from tests.support.apiserver import ApiServer
 from tests.support.kubeconfigs import kubeconfig
 
@@ -51,7 +51,7 @@ def keep(server: ApiServer, tmp_path: Path) -> Keep:
         said: list[str] = []
         kube = Kube(connect(str(config), None), said.append)
         try:
-            return await Objects(kube, said.append).do(wanted), said
+            return await ClusterObjects(kube, said.append).do(wanted), said
         finally:
             await kube.close()
 

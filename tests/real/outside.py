@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from dag.core.graph.graph import Graph
 from dag.core.package import constraints
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.package.model import Package, bare_name
 from tests.real import apt
 from tests.real.convert import ARCH
@@ -45,7 +45,9 @@ def find_outside(
     lacking = [f"there are no definitions for: {', '.join(undefined)}"] if undefined else []
     built = wanted.intersection(graph.names)
     others = _undefined(graph, built)
-    listed = PackageRepository([Entry(name, version, name, (), ()) for name, version in others])
+    listed = PackageRepository(
+        [IndexEntry(name, version, name, (), ()) for name, version in others]
+    )
     # What is not built is offered without what its definition needs at run time.
     thin = [one if one.name in built else _without_needs(one) for one in definitions]
     lacking += _refusals(Graph(definitions, arch=ARCH, repository=listed), built)

@@ -15,7 +15,7 @@ from dag.report.terminal import say, show_document
 if TYPE_CHECKING:
     from dag.core.build.options import ResultFileOptions
 
-Text = Callable[[], str]
+Rendering = Callable[[], str]
 
 
 def require_directories(**files: str | None) -> None:
@@ -93,7 +93,9 @@ def _write_document(text: str, target: str, *, flag: str) -> None:
     say(f"wrote {target}")
 
 
-def write_results(options: ResultFileOptions, *, json: Text, junit: Text, markdown: Text) -> None:
+def write_results(
+    options: ResultFileOptions, *, json: Rendering, junit: Rendering, markdown: Rendering
+) -> None:
     """Write what was asked for, each text if it is wanted.
 
     Raises:

@@ -62,7 +62,7 @@ class HeldLock:
         self.release()
 
 
-class Holder(Struct, frozen=True):
+class LockHolder(Struct, frozen=True):
     """The process that has a lock, as it has said itself."""
 
     pid: int = 0
@@ -139,7 +139,7 @@ async def wait_for_lock(path: Path) -> HeldLock:
     return await result
 
 
-def read_holder(path: Path) -> Holder | None:
+def read_holder(path: Path) -> LockHolder | None:
     """Return who has the lock on a file now; None if nobody does.
 
     To see that, the lock is had for an instant: whoever tries just then is refused.
@@ -179,11 +179,11 @@ def _take_lock(path: Path, operation: int) -> HeldLock | None:
         os.close(descriptor)
 
 
-def _parse_holder(data: bytes) -> Holder:
+def _parse_holder(data: bytes) -> LockHolder:
     try:
         found = json.loads(data)
         since = float(found["since"])
         time.localtime(since)  # of what no clock has it raises an error
-        return Holder(int(found["pid"]), str(found["host"]), since, str(found["command"]))
+        return LockHolder(int(found["pid"]), str(found["host"]), since, str(found["command"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return Holder()
+        return LockHolder()

@@ -25,7 +25,7 @@ _TAIL = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProgramAnswer:
     """The lines of a program's stdout, or the reason of its failure."""
 
     lines: tuple[str, ...]
@@ -49,15 +49,15 @@ def require(names: Sequence[str]) -> None:
             raise InfrastructureError(f"{name} is not installed", hint=_HINTS.get(name))
 
 
-async def ask(argv: Sequence[str], env: Mapping[str, str]) -> Answer:
+async def ask(argv: Sequence[str], env: Mapping[str, str]) -> ProgramAnswer:
     """Run a program that changes nothing, and return what it prints."""
     async with _running(argv, env, stderr=asyncio.subprocess.PIPE) as process:
         out, err = await process.communicate(b"")
     lines = tuple(out.decode(errors="replace").splitlines())
     if process.returncode == 0:
-        return Answer(lines)
+        return ProgramAnswer(lines)
     words = err.decode(errors="replace").strip()
-    return Answer((), words or f"it ended with exit code {process.returncode}")
+    return ProgramAnswer((), words or f"it ended with exit code {process.returncode}")
 
 
 async def run(

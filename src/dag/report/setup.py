@@ -27,7 +27,7 @@ from dag.core.setup.steps import (
     LineCheck,
     ProveByPod,
     Publish,
-    Run,
+    RunProgram,
     SetupPlan,
     SetupStep,
     Tolerate,
@@ -203,7 +203,7 @@ def _one_line(text: str) -> str:
 
 def _do(step: SetupStep) -> str:
     match step:
-        case Run():
+        case RunProgram():
             asked = f"{_says(step.done)} ||\n" if step.done else ""
             return asked + _command(step.argv, step.stdin)
         case Connect():
@@ -308,9 +308,9 @@ def _can_i(verb: str, group: str, resource: str) -> str:
 
 def _look(step: SetupStep, number: int) -> str:
     match step:
-        case Run(undo=()) | Connect() | Extend() | Tolerate() | Forbid():
+        case RunProgram(undo=()) | Connect() | Extend() | Tolerate() | Forbid():
             return ""  # an object that is extended is looked at by the step that makes it
-        case Run():
+        case RunProgram():
             asked = [_asks(question) for question in (step.done, step.ours) if question]
             return " &&\n".join([f"run_{number}=", *asked, f"run_{number}=yes || :"])
         case Ensure() | KeepTrust() | KeepFiles():
@@ -327,9 +327,9 @@ def _connect(step: Connect) -> str:
 
 def _undo(step: SetupStep, number: int) -> str:
     match step:
-        case Run(undo=()) | Connect() | Forbid():
+        case RunProgram(undo=()) | Connect() | Forbid():
             return ""
-        case Run():
+        case RunProgram():
             return f'if [ -n "$run_{number}" ]; then\n{_command(step.undo)}\nfi'
         case ProveByPod():
             return f"remove {_thing(step.pod)}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
-Part = tuple[str, str]
+StyledWords = tuple[str, str]
 """Words, and the style that they have."""
 
 _MOST_ROWS = 16
@@ -30,7 +30,7 @@ _BAD = (UnitState.FAILED, UnitState.BLOCKED, UnitState.DROPPED)
 _OTHERS = (UnitState.READY, UnitState.WAITING, UnitState.PAUSED, UnitState.LACKING)
 
 
-def numbers(scheduler: Scheduler, now: float, *, timed: bool) -> Iterator[Part]:
+def numbers(scheduler: Scheduler, now: float, *, timed: bool) -> Iterator[StyledWords]:
     """Yield how many units are in which state, the slots in use, and the time that is left.
 
     What matters most comes first, because a small terminal does not show the end. `timed` says
@@ -149,7 +149,7 @@ def shortened(text: str, width: int) -> str:
     return f"{begin}…{end}"
 
 
-def _wrapped(parts: list[Part], width: int) -> Iterator[Text]:
+def _wrapped(parts: list[StyledWords], width: int) -> Iterator[Text]:
     """Yield lines that end between two parts, not within one."""
     from rich.text import Text
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dag.core.build.result import UnitResult
     from dag.core.build.stuck import Stuck
     from dag.core.build.summary import SkippedSummary
-    from dag.core.graph.remarks import Refusal
+    from dag.core.graph.remarks import EnvironmentRefusal
 
 
 def seconds(value: float | None) -> str:
@@ -90,7 +90,7 @@ def missing_lines(
         yield f"melange must find in {where}: {some(told)}; -v names who needs them"
 
 
-def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:
+def refusal_lines(told: Sequence[EnvironmentRefusal], *, verbose: int) -> Iterator[str]:
     """Yield lines about environments that apko does not make."""
     if not told:
         return
@@ -104,7 +104,7 @@ def refusal_lines(told: Sequence[Refusal], *, verbose: int) -> Iterator[str]:
     )
 
 
-def _refusal(one: Refusal) -> str:
+def _refusal(one: EnvironmentRefusal) -> str:
     user = f", which {one.by[-1]} needs at run time" if one.by else ""
     there = f"there is {some(one.there)}" if one.there else "there is nothing of that name"
     if one.ruled_out:

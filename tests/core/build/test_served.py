@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from dag.core.build.served import ServedPackages, choose_served
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.package.candidates import Candidate
 from dag.core.package.outcome import Installed
 from dag.core.package.resolver import Resolver
@@ -17,8 +17,12 @@ from tests.support.repositories import Chance
 SUM = "Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
-def entry(name: str, version: str = "1-r0", *depends: str, provides: tuple[str, ...] = ()) -> Entry:
-    return Entry(name, version, name, depends, provides, checksum=SUM, repository="https://r.x")
+def entry(
+    name: str, version: str = "1-r0", *depends: str, provides: tuple[str, ...] = ()
+) -> IndexEntry:
+    return IndexEntry(
+        name, version, name, depends, provides, checksum=SUM, repository="https://r.x"
+    )
 
 
 def taken(inputs: ServedPackages) -> list[str]:
@@ -53,7 +57,7 @@ def test_what_is_given_goes_first_and_brings_its_needs() -> None:
 def test_a_build_whose_environment_is_not_known_is_open() -> None:
     found = choose_served(["nothing"], [], PackageRepository([entry("a")]))
     assert 'nothing provides "nothing"' in found.open
-    bare = Entry("a", "1-r0", "a", (), (), repository="https://r.x")
+    bare = IndexEntry("a", "1-r0", "a", (), (), repository="https://r.x")
     found = choose_served(["a"], [], PackageRepository([bare]))
     assert found.open == "https://r.x has no checksum of a"
 
@@ -62,8 +66,8 @@ def test_a_build_whose_environment_is_not_known_is_open() -> None:
 def test_what_does_not_matter_is_left_out_and_nothing_else(seed: int) -> None:
     candidates, environments = Chance(Random(seed)).case()
 
-    def listed(one: Candidate) -> Entry:
-        return Entry(
+    def listed(one: Candidate) -> IndexEntry:
+        return IndexEntry(
             one.name, one.version, one.origin, one.depends, one.provides, one.priority,
             one.install_if, SUM, one.repository, pin=one.pin,
         )  # fmt: skip

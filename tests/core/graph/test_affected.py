@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dag.core.graph.affected import find_affected
 from dag.core.graph.graph import Graph
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from tests.core.graph.test_graph import package, repository
 
 
 def test_what_a_repository_has_may_lose_a_definition() -> None:
     listed = [
-        Entry("carrier", "1-r0", "carrier", ("old<2",), ()),
-        Entry("old", "1-r0", "old", (), ()),
+        IndexEntry("carrier", "1-r0", "carrier", ("old<2",), ()),
+        IndexEntry("old", "1-r0", "old", (), ()),
     ]
     made = [package("old", version="2"), package("user", "carrier")]
     before = {"old.yaml": package("old")}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dag.core.graph import digraph, feedback
 from dag.core.graph.gates import Gates
 from dag.core.graph.installs import Installs
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.package.model import Need, Package, Subpackage
 
 
@@ -122,7 +122,7 @@ def test_each_package_that_is_installed_has_a_way_there(packages: list[Package])
 
 
 def test_what_a_repository_has_in_the_very_version_is_ours() -> None:
-    listed = [Entry("a", "1-r0", "a", ("b",), ()), Entry("c", "2-r0", "c", ("a",), ())]
+    listed = [IndexEntry("a", "1-r0", "a", ("b",), ()), IndexEntry("c", "2-r0", "c", ("a",), ())]
     packages = [package("a"), package("b", "a", "c")]
     installs = Installs(packages, None, PackageRepository(listed))
     assert [installs.candidates[n].name for n in installs.walk(1)] == ["a", "c"]

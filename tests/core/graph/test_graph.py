@@ -12,7 +12,7 @@ from dag.core.graph import digraph, feedback
 from dag.core.graph.graph import Graph
 from dag.core.graph.installs import Way
 from dag.core.graph.weights import HeaviestWays
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.package.model import Need, Package, Subpackage, bare_name
 
 
@@ -44,7 +44,7 @@ def package(
 
 
 def repository(name: str, version: str = "0-r0") -> PackageRepository:
-    return PackageRepository([Entry(name, version, name, (), ())])
+    return PackageRepository([IndexEntry(name, version, name, (), ())])
 
 
 def names(packages: Iterable[Package]) -> list[str]:

@@ -9,7 +9,7 @@ from dag.core.build.known import Known
 from dag.core.build.plan import BuildRequest, make_plan
 from dag.core.graph.graph import Graph
 from dag.core.graph.remarks import find_choices
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.package.model import Need, Package
 
 ARCH = Arch.parse("x86_64")
@@ -27,8 +27,8 @@ def package(name: str, *needs: str, runtime: tuple[str, ...] = ()) -> Package:
     )
 
 
-def entry(name: str, version: str, *depends: str, place: str = "https://r.example") -> Entry:
-    return Entry(name, version, name, depends, (), repository=place)
+def entry(name: str, version: str, *depends: str, place: str = "https://r.example") -> IndexEntry:
+    return IndexEntry(name, version, name, depends, (), repository=place)
 
 
 def test_each_environment_has_what_its_own_repositories_list() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dag.core.package.apkindex import BrokenIndex, Entry, PackageRepository, read_index
+from dag.core.package.apkindex import BrokenIndex, IndexEntry, PackageRepository, read_index
 
 TEXT = """\
 C:Q1abc=
@@ -25,7 +25,7 @@ V:1.2-r4
 
 def test_entries() -> None:
     entries = read_index(TEXT)
-    assert entries[0] == Entry(
+    assert entries[0] == IndexEntry(
         "zlib",
         "1.3-r0",
         "zlib",

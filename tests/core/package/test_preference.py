@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dag.core.package.candidates import Candidate, Offered
-from dag.core.package.preference import Reason
+from dag.core.package.preference import PreferenceReason
 from dag.core.package.resolver import Resolver
 from tests.support.repositories import Chance
 
@@ -72,12 +72,14 @@ def test_what_nothing_satisfies_is_said_with_what_there_is() -> None:
 @pytest.mark.parametrize(
     ("need", "reason", "runner_up"),
     [
-        ("x", Reason.PROVIDED_VERSION, "pb"),
-        ("y", Reason.RELEASE, "qb"),
-        ("named<5", Reason.ONLY, None),
+        ("x", PreferenceReason.PROVIDED_VERSION, "pb"),
+        ("y", PreferenceReason.RELEASE, "qb"),
+        ("named<5", PreferenceReason.ONLY, None),
     ],
 )
-def test_a_choice_of_several_is_explained(need: str, reason: Reason, runner_up: str | None) -> None:
+def test_a_choice_of_several_is_explained(
+    need: str, reason: PreferenceReason, runner_up: str | None
+) -> None:
     choice = Resolver(PROVIDER_ORDER).preferences.explained(need)
     assert choice is not None
     assert choice.reason == reason

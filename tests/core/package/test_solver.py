@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dag.core.package.candidates import Candidate
-from dag.core.package.outcome import Cause, GaveUp, Installed
+from dag.core.package.outcome import GaveUp, InstallCause, Installed
 from dag.core.package.resolver import Resolver
 from dag.core.package.solver import install
 from tests.core.package.test_preference import (
@@ -86,7 +86,7 @@ def test_giving_up_further_down_names_the_way_there() -> None:
 def test_every_package_has_the_need_it_was_taken_for() -> None:
     found = install(Resolver(RUNTIME_CLOSURE), ["lib-dev"])
     assert isinstance(found, Installed)
-    assert found.causes == {1: Cause("lib-dev", None), 2: Cause("zstuff", 1)}
+    assert found.causes == {1: InstallCause("lib-dev", None), 2: InstallCause("zstuff", 1)}
 
 
 def test_what_is_needed_comes_first_and_a_circle_ends() -> None:

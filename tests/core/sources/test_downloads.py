@@ -6,7 +6,7 @@ import pytest
 
 from dag.core.package.model import Fetch
 from dag.core.sources.downloads import (
-    Digest,
+    SourceDigest,
     downloads_of,
     is_cache_name,
     mirror_uris,
@@ -49,7 +49,7 @@ def test_steps_that_want_the_same_bytes_are_one_download_with_all_their_uris_and
     assert [place.line for place in first.places] == [1, 2, 3]
     assert [str(place) for place in first.origins] == ["x.yaml:1", "x.yaml:2"]
     assert [digest.algorithm for digest in first.digests] == ["sha256", "sha512"]
-    assert second.digests == (Digest("sha256", B),)
+    assert second.digests == (SourceDigest("sha256", B),)
 
 
 def test_digests_that_contradict_each_other_stay_apart() -> None:
@@ -63,7 +63,7 @@ def test_digests_that_contradict_each_other_stay_apart() -> None:
 )
 def test_only_lower_case_hex_of_the_right_length_is_a_digest(text: str) -> None:
     with pytest.raises(UsageError, match="64 lower-case hex"):
-        Digest.parse("sha256", text)
+        SourceDigest.parse("sha256", text)
 
 
 def test_a_step_without_a_checksum_is_a_problem_with_file_and_line() -> None:

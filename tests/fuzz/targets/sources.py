@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from dag.core.sources.checkouts import parse_picks
-from dag.core.sources.downloads import Digest, is_cache_name
+from dag.core.sources.downloads import SourceDigest, is_cache_name
 from dag.core.sources.gitstate import STATE
 from dag.core.sources.gitstate import parse as parse_state
 from dag.core.sources.remotes import locate, submodule_uri
@@ -69,7 +69,7 @@ def cherry_picks(data: bytes) -> None:
 def checksum(data: bytes) -> None:
     for algorithm in ("sha256", "sha512"):
         with suppress(DagError):
-            assert is_cache_name(Digest.parse(algorithm, text_of(data)).name)
+            assert is_cache_name(SourceDigest.parse(algorithm, text_of(data)).name)
 
 
 @target

@@ -14,7 +14,7 @@ import pytest
 
 from dag.core.limits import Limit
 from dag.core.package.apk import archive_of
-from dag.core.package.apkindex import Entry, read_index
+from dag.core.package.apkindex import IndexEntry, read_index
 from dag.errors import InfrastructureError
 from dag.io.package import packagecache
 from dag.io.package.apkindex import index_text
@@ -34,7 +34,7 @@ def cache(tmp_path: Path) -> PackageCache:
     return PackageCache("x86_64", Fetcher(Reach(["127.0.0.1"])), tmp_path / "cache")
 
 
-def entry_of(path: Path, repository: str) -> Entry:
+def entry_of(path: Path, repository: str) -> IndexEntry:
     (entry,) = read_index(index_text(archive_of([read(path).stanza])), repository)
     return entry
 
@@ -44,7 +44,7 @@ def apk(tmp_path: Path) -> Path:
     return make_apk(tmp_path / "a.apk", "a", data=b"what is in it" * 1000)
 
 
-def served(origin: Origin, apk: Path, data: bytes | None = None) -> Entry:
+def served(origin: Origin, apk: Path, data: bytes | None = None) -> IndexEntry:
     origin.put("/r/x86_64/a-1-r0.apk", apk.read_bytes() if data is None else data)
     return entry_of(apk, f"{origin.url}/r")
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dag.core.limits import PUBLIC_KEY, TooLarge
-from dag.io.package.patience import Patience, Unreachable
+from dag.io.package.patience import ServerPatience, Unreachable
 from dag.io.package.reach import Fetcher, Reach, _login, request_for
 from dag.io.retries import RetryPolicy
 from tests.support.faults import Answer, Origin
@@ -97,7 +97,7 @@ def test_a_name_that_changes_its_meaning_is_asked_where_it_was_checked(origin: O
     def resolve(host: str, port: int) -> list[str]:
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    patience = Patience(connect=0.3)
+    patience = ServerPatience(connect=0.3)
     with pytest.raises(Unreachable):  # at 203.0.114.1, which is not there
         Fetcher(Reach([], resolve), patience).get(
             f"http://rebinding.example:{origin.port}/x", PUBLIC_KEY
@@ -133,15 +133,15 @@ def test_an_answer_has_a_limit_in_size_and_in_time(origin: Origin) -> None:
     origin.put("/late", b"x" * 100)
     origin.on("GET", "/late", times=None).stall(after=10)
     with pytest.raises(Unreachable, match="did not answer in time"):
-        Fetcher(reach, Patience(silence=0.2)).get(f"{origin.url}/late", PUBLIC_KEY)
+        Fetcher(reach, ServerPatience(silence=0.2)).get(f"{origin.url}/late", PUBLIC_KEY)
     with pytest.raises(Unreachable, match="did not end in time"):
-        Fetcher(reach, Patience(in_all=-1)).get(origin.put("/slow", b"x"), PUBLIC_KEY)
+        Fetcher(reach, ServerPatience(in_all=-1)).get(origin.put("/slow", b"x"), PUBLIC_KEY)
     origin.down()
     with pytest.raises(Unreachable, match="connection refused"):
         Fetcher(reach).get(f"{origin.url}/x", PUBLIC_KEY)
 
 
-QUICK = Patience(retries=RetryPolicy(attempts=3, first=0.01, longest_asked=2.0))
+QUICK = ServerPatience(retries=RetryPolicy(attempts=3, first=0.01, longest_asked=2.0))
 
 
 def test_who_cannot_answer_just_now_is_asked_again(origin: Origin) -> None:

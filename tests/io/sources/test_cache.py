@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from dag.core.sources.downloads import Digest
+from dag.core.sources.downloads import SourceDigest
 from dag.errors import InfrastructureError
 from dag.io.sources.cache import Cache, RemovedEntry
 from dag.io.sources.records import Records
 from tests.support.faults import Origin
 
 DATA = os.urandom(4_000_000)
-SHA256 = Digest("sha256", hashlib.sha256(DATA).hexdigest())
-SHA512 = Digest("sha512", hashlib.sha512(DATA).hexdigest())
+SHA256 = SourceDigest("sha256", hashlib.sha256(DATA).hexdigest())
+SHA512 = SourceDigest("sha512", hashlib.sha512(DATA).hexdigest())
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def put(cache: Cache, *digests: Digest, data: bytes = DATA) -> None:
+def put(cache: Cache, *digests: SourceDigest, data: bytes = DATA) -> None:
     part = cache.try_part(digests)
     assert part is not None
     part.load()
@@ -134,7 +134,7 @@ def test_prune_removes_what_is_not_named_and_leaves_what_is_not_its_own(cache: C
     put(cache, SHA256, SHA512)
     for name in (f"sha256:{'a' * 64}", f"sha256:{'b' * 64}.part", "notes.txt", "sha256:short"):
         (cache.directory / name).write_bytes(b"12345")
-    busy = cache.try_part([Digest("sha256", "c" * 64)])
+    busy = cache.try_part([SourceDigest("sha256", "c" * 64)])
     assert busy is not None
     busy.write(b"x")
     expected = [

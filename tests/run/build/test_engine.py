@@ -29,7 +29,7 @@ from dag.core.build.summary import PlanSummary
 from dag.errors import InfrastructureError
 from dag.io.build.journal import Journal, read_journal
 from dag.run.build.engine import Engine
-from dag.run.build.runner import Answer, Ended
+from dag.run.build.runner import Ended, ProofEnd
 
 Work = Callable[[Start], Awaitable[Ended]]
 
@@ -66,7 +66,7 @@ class Scripted:
         finally:
             self.live.discard(start.key)
 
-    async def prove(self, prove: ProvePackages) -> Answer:
+    async def prove(self, prove: ProvePackages) -> ProofEnd:
         self.proven.append(prove.key)
         return Proven(prove.key, prove.attempt)
 

@@ -15,7 +15,7 @@ from dag.core.build.inputs import UnitInputs
 from dag.core.build.options import BuildOptions
 from dag.core.build.scripts import MakeVariables
 from dag.core.package.apk import Apk
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.shell import ShellScript
 from dag.core.store.records import Built, Record
 from dag.run.build.inputs import read_inputs
@@ -63,7 +63,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read(
     place: Path,
     script: str = "script",
-    listed: Sequence[Entry] = (),
+    listed: Sequence[IndexEntry] = (),
     version: str = "0.56.0",
     **variables: object,
 ) -> UnitInputs:
@@ -107,9 +107,9 @@ def key(inputs: UnitInputs, name: str = "a", digest: str = "1") -> str:
 
 
 def test_what_a_repository_gives_is_part_of_the_key_and_nothing_else_of_it(place: Path) -> None:
-    def listed(version: str, letter: str, more: str = "") -> list[Entry]:
+    def listed(version: str, letter: str, more: str = "") -> list[IndexEntry]:
         checksum = f"Q1{letter * 27}="
-        one = Entry("z", version, "z", (), (), checksum=checksum, repository="https://r.x")
+        one = IndexEntry("z", version, "z", (), (), checksum=checksum, repository="https://r.x")
         return [one, *([replace(one, name=more)] if more else [])]
 
     def key_of(*words: str) -> str:

@@ -17,7 +17,7 @@ from dag.core.package.model import Named as Line
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.errors import DagError
-from dag.io.package.patience import Patience
+from dag.io.package.patience import ServerPatience
 from dag.run.graph import asking
 from dag.run.graph.repositories import ask_repositories
 from tests.support.apks import make_apk, read
@@ -352,7 +352,7 @@ def test_servers_that_take_their_time_do_not_take_all_of_it(
     places = [world.serve(f"/r{number}", world.index("gcc")) for number in range(3)]
     packages = [world.package(f"p{number}", place) for number, place in enumerate(places)]
     with monkeypatch.context() as patched:
-        patched.setattr(asking, "_STRANGERS", Patience(silence=0.2))
+        patched.setattr(asking, "_STRANGERS", ServerPatience(silence=0.2))
         world.origin.on("GET", "/r0/").stall()
         words = world.ask(*packages).words
         assert any(f"{places[0]} could not be asked" in one and "in time" in one for one in words)

@@ -15,7 +15,7 @@ from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
 from dag.run.pod import out
-from dag.run.pod.out import Target, fetch_packages, parse_listing, prepare_directory
+from dag.run.pod.out import OutTarget, fetch_packages, parse_listing, prepare_directory
 from tests.support.faults import Origin
 from tests.support.kubeconfigs import kubeconfig
 
@@ -55,7 +55,7 @@ def serve(origin: Origin, files: dict[str, bytes]) -> None:
 
 
 async def fetch(kube: Kube, directory: Path, label: str = "") -> DagError | None:
-    return await fetch_packages(kube, POD, "r", Target(directory, "x86_64", label), Terminal())
+    return await fetch_packages(kube, POD, "r", OutTarget(directory, "x86_64", label), Terminal())
 
 
 def written(directory: Path) -> set[str]:

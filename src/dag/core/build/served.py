@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dag.core.package.apkindex import Entry, PackageRepository
+from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.package.constraints import parse
 from dag.core.package.outcome import GaveUp
 from dag.core.package.resolver import Resolver
@@ -24,7 +24,7 @@ _CHECKSUM = re.compile(r"Q1[A-Za-z0-9+/]{27}=")
 class ServedPackages:
     """What a build takes from repositories."""
 
-    packages: tuple[Entry, ...] = ()
+    packages: tuple[IndexEntry, ...] = ()
     """By name; melange is served just these, unless the unit is open."""
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Package → the hash of its file, once that is here."""
@@ -33,7 +33,7 @@ class ServedPackages:
 
 
 def choose_served(
-    needs: Iterable[str], given: Sequence[Entry], repository: PackageRepository
+    needs: Iterable[str], given: Sequence[IndexEntry], repository: PackageRepository
 ) -> ServedPackages:
     """Return what an environment takes from `repository`.
 
@@ -56,8 +56,8 @@ def choose_served(
 
 
 def _reachable(
-    needs: Iterable[str], given: Sequence[Entry], repository: PackageRepository
-) -> list[Entry]:
+    needs: Iterable[str], given: Sequence[IndexEntry], repository: PackageRepository
+) -> list[IndexEntry]:
     """Return what of a repository can matter: a distribution lists 100,000 packages, few matter."""
     finder = _Finder(given, repository)
     finder.follow([parse(text).name for text in needs if text[:1] != "!"])
@@ -67,7 +67,7 @@ def _reachable(
 
 
 class _Finder:
-    def __init__(self, given: Sequence[Entry], repository: PackageRepository) -> None:
+    def __init__(self, given: Sequence[IndexEntry], repository: PackageRepository) -> None:
         self.reached: set[int] = set()
         self._names: set[str] = set()
         self._given = PackageRepository(given)
@@ -99,5 +99,5 @@ class _Finder:
         ]
 
 
-def _needed(one: Entry) -> list[str]:
+def _needed(one: IndexEntry) -> list[str]:
     return [parse(text).name for text in one.depends if text[:1] != "!"]

@@ -13,7 +13,7 @@ from dag.core.package.supply import Supply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class TakenChoice:
     """What is taken for a need that several packages satisfy."""
 
     text: str
@@ -25,7 +25,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class EnvironmentRefusal:
     """An environment that apko does not make."""
 
     package: str
@@ -39,10 +39,10 @@ class Refusal:
     """What of that cannot be installed, and why, in words."""
 
 
-def find_choices(graph: Graph, inside: Collection[str]) -> list[Taken]:
+def find_choices(graph: Graph, inside: Collection[str]) -> list[TakenChoice]:
     """Return what is taken for each need in `inside` that several packages satisfy, and why."""
     candidates = graph.installs.candidates
-    found: dict[tuple[str, str], Taken] = {}
+    found: dict[tuple[str, str], TakenChoice] = {}
     for unit, package in enumerate(graph.packages):
         preferences = graph.installs.supply(unit).resolver.preferences
         for need in package.environment if package.name in inside else ():
@@ -50,12 +50,12 @@ def find_choices(graph: Graph, inside: Collection[str]) -> list[Taken]:
             if choice is not None and choice.others:
                 others = tuple(_release(candidates[number]) for number in choice.others)
                 chosen, why = _release(candidates[choice.package]), choice.reason.value
-                taken = Taken(text=need.text, chosen=chosen, others=others, why=why)
+                taken = TakenChoice(text=need.text, chosen=chosen, others=others, why=why)
                 found.setdefault((need.text, chosen), taken)
     return [found[key] for key in sorted(found)]
 
 
-def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
+def find_refusals(graph: Graph, inside: Collection[str]) -> list[EnvironmentRefusal]:
     """Return the environments of `inside` that apko does not make, and why.
 
     Those that want what there is not at all are left out: `Graph.missing` has that.
@@ -71,7 +71,7 @@ def find_refusals(graph: Graph, inside: Collection[str]) -> list[Refusal]:
                 for one in gave_up.excluded
             )
             found.append(
-                Refusal(
+                EnvironmentRefusal(
                     package=package.name, gave_up=gave_up, by=by, there=there, ruled_out=ruled_out
                 )
             )

@@ -16,7 +16,7 @@ from dag.core.build.served import ServedPackages
 from dag.core.jobs.packing import pack_words, unpack_object
 from dag.core.limits import UNIT_ORDER
 from dag.core.package.apk import Digest, PathPart
-from dag.core.package.apkindex import Entry
+from dag.core.package.apkindex import IndexEntry
 from dag.core.package.model import Package
 from dag.core.store.records import Inputs, RepositoryPackage
 
@@ -126,7 +126,7 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
     def served_packages(self) -> ServedPackages:
         """Return the packages of repositories, as who serves them wants them."""
         entries = (
-            Entry(
+            IndexEntry(
                 one.name,
                 one.version,
                 origin="",

@@ -20,7 +20,7 @@ from dag.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """One package of a repository."""
 
     name: str
@@ -86,7 +86,7 @@ class BrokenIndex(ValueError):
     """A text that is not an APKINDEX; the message says in which line, and why."""
 
 
-def read_index(text: str, repository: str = "") -> list[Entry]:
+def read_index(text: str, repository: str = "") -> list[IndexEntry]:
     """Return the packages of an APKINDEX's text, which `repository` has.
 
     Raises:
@@ -97,7 +97,7 @@ def read_index(text: str, repository: str = "") -> list[Entry]:
     return list(_entries(text, repository))
 
 
-def _entries(text: str, repository: str) -> Iterator[Entry]:
+def _entries(text: str, repository: str) -> Iterator[IndexEntry]:
     fields: dict[str, str] = {}
     lines: list[str] = []
     count = 0
@@ -114,7 +114,7 @@ def _entries(text: str, repository: str) -> Iterator[Entry]:
             count += 1
             if count > LISTED_PACKAGES.most:
                 raise LISTED_PACKAGES.error(repository)
-            yield Entry(
+            yield IndexEntry(
                 fields["P"],
                 fields["V"],
                 fields.get("o", fields["P"]),
@@ -147,7 +147,7 @@ def offers(versions: Mapping[str, Collection[str]], package: Package) -> bool:
 class PackageRepository:
     """The packages of one or more indexes."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[IndexEntry] = ()) -> None:
         """Keep `entries`; one package may have several versions."""
         self.entries = tuple(entries)
 

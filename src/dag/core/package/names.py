@@ -12,7 +12,7 @@ from dag.core.package.versions import key
 _FIX = "rename or remove one of the two"
 
 
-class Claim(NamedTuple):
+class NameClaim(NamedTuple):
     """A package that a definition makes: its own, or a subpackage."""
 
     place: int
@@ -25,9 +25,9 @@ class Clash(NamedTuple):
     """A name of which two definitions make a package."""
 
     name: str
-    counts: Claim
+    counts: NameClaim
     """The one that apko would take: the higher version, of equal ones that of the later file."""
-    other: Claim
+    other: NameClaim
 
 
 def find_clashes(packages: Sequence[Package]) -> list[Clash]:
@@ -36,13 +36,13 @@ def find_clashes(packages: Sequence[Package]) -> list[Clash]:
     names.update(one.name for package in packages for one in package.subpackages)
     if len(names) == sum(1 + len(package.subpackages) for package in packages):
         return []
-    claims: dict[str, list[Claim]] = {}
+    claims: dict[str, list[NameClaim]] = {}
     for place, package in enumerate(packages):
-        claims.setdefault(package.name, []).append(Claim(place, package.line, is_own=True))
+        claims.setdefault(package.name, []).append(NameClaim(place, package.line, is_own=True))
         for one in package.subpackages:
-            claims.setdefault(one.name, []).append(Claim(place, one.line, is_own=False))
+            claims.setdefault(one.name, []).append(NameClaim(place, one.line, is_own=False))
 
-    def rank(claim: Claim) -> tuple[object, ...]:
+    def rank(claim: NameClaim) -> tuple[object, ...]:
         package = packages[claim.place]
         return (key(package.full_version), package.file)
 
@@ -54,7 +54,7 @@ def find_clashes(packages: Sequence[Package]) -> list[Clash]:
     return clashes
 
 
-class Settled(NamedTuple):
+class SettledNames(NamedTuple):
     """Definitions of which no two are of one package."""
 
     packages: tuple[Package, ...]
@@ -64,7 +64,7 @@ class Settled(NamedTuple):
     """One for each name that two have, at the definition that loses it."""
 
 
-def settle_clashes(packages: Sequence[Package]) -> Settled:
+def settle_clashes(packages: Sequence[Package]) -> SettledNames:
     """Leave out definitions of a package that another one defines, and say it of each such name."""
     clashes = find_clashes(packages)
     problems = [_problem(packages, clash) for clash in clashes]
@@ -73,7 +73,7 @@ def settle_clashes(packages: Sequence[Package]) -> Settled:
         for clash, problem in zip(clashes, problems, strict=True)
         if clash.other.is_own and clash.counts.is_own
     }
-    return Settled(
+    return SettledNames(
         tuple(one for place, one in enumerate(packages) if place not in passed_over),
         tuple(
             BrokenDefinition(packages[place].file, tuple(sorted(packages[place].given)), (problem,))

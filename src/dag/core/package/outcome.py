@@ -7,7 +7,7 @@ from msgspec import Struct
 from dag.core.package.candidates import Offered
 
 
-class Cause(Struct, frozen=True):
+class InstallCause(Struct, frozen=True):
     """Why a package is installed."""
 
     text: str
@@ -20,11 +20,11 @@ class Installed(Struct, frozen=True, kw_only=True):
     """What an environment installs, in apko's order."""
 
     packages: tuple[int, ...]
-    causes: dict[int, Cause]
+    causes: dict[int, InstallCause]
     """Package → the first need that it was taken for."""
 
 
-class Reason(Struct, frozen=True):
+class ExclusionReason(Struct, frozen=True):
     """Why a package cannot be taken."""
 
     package: int
@@ -39,7 +39,7 @@ class GaveUp(Struct, frozen=True, kw_only=True):
     """The need that cannot be satisfied, as written."""
     by: tuple[int, ...]
     """The packages that lead to the one that has the need; empty if it is the environment's own."""
-    excluded: tuple[Reason, ...]
+    excluded: tuple[ExclusionReason, ...]
     """The packages of that name that are ruled out, and why."""
     there: tuple[Offered, ...]
     """What there is of that name, at all."""

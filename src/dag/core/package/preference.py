@@ -13,7 +13,7 @@ from dag.core.package.candidates import Universe
 from dag.core.package.constraints import Version, version
 
 
-class Reason(Enum):
+class PreferenceReason(Enum):
     """Why apko takes a package and not the next best one."""
 
     ONLY = "nothing else satisfies it"
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
     """What satisfies the need as well."""
     runner_up: int | None
     """The one of them that it would prefer if the package were not there."""
-    reason: Reason
+    reason: PreferenceReason
     """Why the package goes before the runner-up."""
 
 
@@ -70,7 +70,7 @@ class Preferences:
             return None
         others = tuple(number for number in dict.fromkeys(self._among(text)) if number != choice)
         if not others:
-            return Choice(choice, (), None, Reason.ONLY)
+            return Choice(choice, (), None, PreferenceReason.ONLY)
         need = self._universe.constraint(text)
         next_best = self.best(text, others, need.pin)
         return Choice(
@@ -139,26 +139,26 @@ class Preferences:
             keys[number] = (provided, one.priority, release)
         return keys
 
-    def compare(self, a: int, b: int, name: str, pin: str = "") -> tuple[int, Reason]:
+    def compare(self, a: int, b: int, name: str, pin: str = "") -> tuple[int, PreferenceReason]:
         """Return which of two packages apko prefers for `name`, below 0 for `a`, and why.
 
         This is no order: a provision without a version is equal to all that have one.
         """
         one, other = self._candidates[a], self._candidates[b]
         if (one.pin == pin) != (other.pin == pin):
-            return (-1 if one.pin == pin else 1), Reason.REPOSITORY
+            return (-1 if one.pin == pin else 1), PreferenceReason.REPOSITORY
         mine, theirs = (self._universe.version_for(number, name) for number in (a, b))
         if mine and theirs and (order := _higher_first(mine, theirs)):
-            return order, Reason.PROVIDED_VERSION
+            return order, PreferenceReason.PROVIDED_VERSION
         if one.name == other.name and (order := _higher_first(one.version, other.version)):
-            return order, Reason.VERSION
+            return order, PreferenceReason.VERSION
         if one.priority != other.priority:
-            return (-1 if one.priority > other.priority else 1), Reason.PRIORITY
+            return (-1 if one.priority > other.priority else 1), PreferenceReason.PRIORITY
         if order := _higher_first(one.version, other.version):
-            return order, Reason.RELEASE
+            return order, PreferenceReason.RELEASE
         if one.name != other.name:
-            return (-1 if one.name < other.name else 1), Reason.NAME
-        return 0, Reason.ORDER
+            return (-1 if one.name < other.name else 1), PreferenceReason.NAME
+        return 0, PreferenceReason.ORDER
 
 
 def _higher_first(a: str, b: str) -> int:

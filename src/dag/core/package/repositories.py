@@ -24,7 +24,7 @@ OWN = "packages"
 """Where the packages of the directory are: melange asks that for the store's."""
 
 
-class Place(NamedTuple):
+class NamedPlace(NamedTuple):
     """A repository or a key as somebody names it."""
 
     text: str
@@ -60,12 +60,12 @@ class Place(NamedTuple):
         return not (self.is_url or self.text.startswith("/") or ".." in self.text.split("/"))
 
 
-def read_line(text: str, by: str) -> Place | None:
+def read_line(text: str, by: str) -> NamedPlace | None:
     """Return the repository that a line names, `PLACE` or `@TAG PLACE`; None if apko refuses it."""
     if text.startswith("@"):
         words = text.split()
-        return Place(words[1], by, words[0][1:]) if len(words) > 1 else None
-    return Place(text, by)
+        return NamedPlace(words[1], by, words[0][1:]) if len(words) > 1 else None
+    return NamedPlace(text, by)
 
 
 def key_name(place: str) -> str:
@@ -76,9 +76,9 @@ def key_name(place: str) -> str:
 class Trust(Struct, frozen=True, kw_only=True):
     """The repositories of an environment, and the keys that it trusts."""
 
-    repositories: tuple[Place, ...] = ()
+    repositories: tuple[NamedPlace, ...] = ()
     """In the order in which apko asks them: by their texts."""
-    keys: tuple[Place, ...] = ()
+    keys: tuple[NamedPlace, ...] = ()
     ignores_signatures: bool = False
     refused: tuple[str, ...] = ()
     """The lines that are no repository, in words."""
@@ -87,7 +87,7 @@ class Trust(Struct, frozen=True, kw_only=True):
 def trust_of(package: Package) -> Trust:
     """Return what the environment of a package asks besides the store and `-r`, and trusts."""
     lines = {one.text: f"{one.file}:{one.line}" for one in reversed(package.repositories)}
-    places: list[Place] = []
+    places: list[NamedPlace] = []
     refused: list[str] = []
     for text in sorted(lines):
         place = read_line(text, lines[text])
@@ -98,7 +98,7 @@ def trust_of(package: Package) -> Trust:
     keys = {one.text: f"{one.file}:{one.line}" for one in reversed(package.keyring)}
     return Trust(
         repositories=tuple(places),
-        keys=tuple(Place(text, keys[text]) for text in sorted(keys)),
+        keys=tuple(NamedPlace(text, keys[text]) for text in sorted(keys)),
         ignores_signatures=package.ignores_signatures,
         refused=tuple(refused),
     )

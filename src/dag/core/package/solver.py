@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from dag.core.package.candidates import Wanted
 from dag.core.package.exclusion import BadConstraint, Excluded, quoted, refused
-from dag.core.package.outcome import Cause, GaveUp, Installed, Reason
+from dag.core.package.outcome import ExclusionReason, GaveUp, InstallCause, Installed
 from dag.core.package.resolver import Resolver
 
 MOST_STEPS = 10_000_000
@@ -20,7 +20,9 @@ MOST_STEPS = 10_000_000
 
 
 class _Failed(Exception):
-    def __init__(self, constraint: str, text: str, excluded: Iterable[Reason] = ()) -> None:
+    def __init__(
+        self, constraint: str, text: str, excluded: Iterable[ExclusionReason] = ()
+    ) -> None:
         super().__init__(text)
         self.constraint = constraint
         self.text = text
@@ -66,7 +68,7 @@ class _Solver:
         """Name → the package of that name that the environment has already."""
         self._installed_origins: dict[str, str] = {}
         """Origin → the version of what it has in the environment already."""
-        self._causes: dict[int, Cause] = {}
+        self._causes: dict[int, InstallCause] = {}
         self._visits: list[_Visit] = []
         self._steps = 0
         self._start("")
@@ -96,7 +98,7 @@ class _Solver:
                 head = f"solving {quoted(text)} constraint: "
                 package = self._choose(text)
                 if package not in self._causes:
-                    self._causes[package] = Cause(text, None)
+                    self._causes[package] = InstallCause(text, None)
                 for one in (*self._dependencies(package, text), package):
                     name = self._candidates[one].name
                     installed.setdefault(name, one)
@@ -185,7 +187,7 @@ class _Solver:
         name = self._universe.constraint(text).name
         providers = self._universe.providers(name)
         out = [self._out[one] for one in providers if one in self._out]
-        excluded = [Reason(one.package, self._exclusions.reason(one)) for one in out]
+        excluded = [ExclusionReason(one.package, self._exclusions.reason(one)) for one in out]
         why = "\n".join(
             f"  {self._candidates[one.package].file} disqualified because {one.why}"
             for one in excluded
@@ -224,7 +226,7 @@ class _Solver:
             text, among = need
             chosen = among[0] if len(among) == 1 else self._preferred(text, among)
             if chosen not in self._causes:
-                self._causes[chosen] = Cause(text, visit.package)
+                self._causes[chosen] = InstallCause(text, visit.package)
             if rivals := self._exclusions.of_package(chosen):
                 self._exclude(rivals)
             if not visit.chosen:
@@ -361,7 +363,7 @@ class _Solver:
                 one = self._candidates[number]
                 if one.name not in added and all(self._met(added, text) for text in one.install_if):
                     added[one.name] = number
-                    self._causes.setdefault(number, Cause(name, added[name]))
+                    self._causes.setdefault(number, InstallCause(name, added[name]))
                     names.append(one.name)
 
     def _met(self, added: dict[str, int], text: str) -> bool:

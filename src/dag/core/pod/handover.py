@@ -12,7 +12,7 @@ from dag.core.pod.status import containers, has_ended, is_running, is_waiting
 from dag.errors import DagError, InfrastructureError
 
 
-class Handover:
+class PackageHandover:
     """The way of the packages: whether they are wanted, on their way, or here."""
 
     def __init__(self, *, wanted: bool) -> None:

@@ -40,7 +40,7 @@ from dag.core.pod.events import (
     WakeAt,
     WatchFailed,
 )
-from dag.core.pod.handover import Handover
+from dag.core.pod.handover import PackageHandover
 from dag.core.pod.logs import PodLogs, log_patience
 from dag.core.pod.manifest import OURS
 from dag.core.pod.patience import Patience, WaitLimit
@@ -73,7 +73,7 @@ class PodWatch:
         self.is_interrupted = False
         self.ending: Ending | None = None
         self.logs = PodLogs()
-        self.handover = Handover(wanted=rules.fetches)
+        self.handover = PackageHandover(wanted=rules.fetches)
         self.unstarted: dict[str, str] = {}
         """Why a container that has not started is not waited for any longer."""
         self.patience = Patience(rules)

@@ -17,7 +17,7 @@ from dag.core.setup.cluster import (
     cluster_steps,
     secret_flags,
 )
-from dag.core.setup.steps import Connect, LineCheck, Run, SetupPlan, SetupStep, Words
+from dag.core.setup.steps import Connect, LineCheck, RunProgram, SetupPlan, SetupStep, Words
 from dag.errors import UsageError
 
 _MARK = "made by dag setup"
@@ -114,7 +114,8 @@ def gke_plan(settings: GkeSettings) -> SetupPlan:
         annotation = {"iam.gke.io/gcp-service-account": settings.builds}
         inside = replace(inside, annotations={**inside.annotations, **annotation})
     patient = [
-        replace(step, patience=_PATIENCE) if isinstance(step, Run) else step for step in steps
+        replace(step, patience=_PATIENCE) if isinstance(step, RunProgram) else step
+        for step in steps
     ]
     place = settings.location.partition("=")[2]
     context = f"gke_{settings.project}_{place}_{settings.cluster}"
@@ -129,14 +130,14 @@ def _registry(settings: GkeSettings) -> Iterator[SetupStep]:
     listed = ("gcloud", "services", "list", "--enabled", project, "--format=value(config.name)")
     for name in apis:
         api = f"{name}.googleapis.com"
-        yield Run(
+        yield RunProgram(
             title=f"API {api}",
             argv=("gcloud", "services", "enable", api, project),
             done=LineCheck(api, listed),
         )
     artifacts = ("gcloud", "artifacts", "repositories")
     describe = (*artifacts, "describe", *_REPOSITORY, project)
-    yield Run(
+    yield RunProgram(
         title=f"Repository gcr.io/{settings.project}: bundles go there",
         argv=(*artifacts, "create", *_REPOSITORY, "--repository-format=docker", project, _LABEL),
         done=LineCheck("DOCKER", (*describe, "--format=value(format)")),
@@ -176,7 +177,7 @@ def _cluster(settings: GkeSettings) -> Iterator[SetupStep]:
         f"--autoprovisioning-scopes={_SCOPE}",
     )
     there = LineCheck(name, (*describe, "--format=value(name)"))
-    yield Run(
+    yield RunProgram(
         title=f"Cluster {name}: it makes nodes when builds need them, and removes them afterwards",
         argv=(
             *(*clusters, "create", name, *where, "--release-channel=regular", _LABEL),
@@ -189,12 +190,12 @@ def _cluster(settings: GkeSettings) -> Iterator[SetupStep]:
     )
     # A cluster that was just made has what follows; one that was there before may lack it.
     update = (*clusters, "update", name, *where)
-    yield Run(
+    yield RunProgram(
         title="Workload pool: pods may have identities",
         argv=(*update, f"--workload-pool={pool}"),
         done=LineCheck(pool, (*describe, "--format=value(workloadIdentityConfig.workloadPool)")),
     )
-    yield Run(
+    yield RunProgram(
         title="Autoprovisioning: nodes become as large as builds ask for",
         argv=(*update, *provisioning),
         done=LineCheck(
@@ -202,7 +203,7 @@ def _cluster(settings: GkeSettings) -> Iterator[SetupStep]:
         ),
     )
     if settings.inside.secret_key and settings.inside.csi_driver == GKE_DRIVER:
-        yield Run(
+        yield RunProgram(
             title="Secret Manager add-on: it mounts the signing key into pods",
             argv=(*update, "--enable-secret-manager"),
             done=LineCheck("True", (*describe, "--format=value(secretManagerConfig.enabled)")),
@@ -210,7 +211,7 @@ def _cluster(settings: GkeSettings) -> Iterator[SetupStep]:
     if settings.inside.arm:
         pools = ("gcloud", "container", "node-pools")
         arm = ("arm", f"--cluster={name}", *where)
-        yield Run(
+        yield RunProgram(
             title="Arm node pool: it is empty until a build for aarch64 comes",
             argv=(
                 *(*pools, "create", *arm, f"--machine-type={settings.arm_machine}"),
@@ -248,7 +249,7 @@ def _identity(settings: GkeSettings) -> Iterator[SetupStep]:
     for url, role in settings.buckets.items():
         buckets = ("gcloud", "storage", "buckets")
         if role.endswith("User"):
-            yield Run(
+            yield RunProgram(
                 title=f"Bucket {url}: packages go there, and undoing leaves it alone",
                 argv=(
                     *(*buckets, "create", url, project, f"--location={_region(settings)}"),
@@ -276,7 +277,7 @@ def _secret(settings: GkeSettings) -> Iterator[SetupStep]:
     secrets = ("gcloud", "secrets")
     describe = (*secrets, "describe", SIGNING_KEY, project)
     if settings.signing_key:
-        yield Run(
+        yield RunProgram(
             title=f"Secret {SIGNING_KEY}",
             argv=(
                 *secrets,
@@ -291,7 +292,7 @@ def _secret(settings: GkeSettings) -> Iterator[SetupStep]:
             ours=LineCheck("dag", (*describe, _LABELLED)),
         )
         latest = ("versions", "describe", "latest", f"--secret={SIGNING_KEY}", project)
-        yield Run(
+        yield RunProgram(
             title="Content of the secret: the signing key; the same command adds a newer one",
             argv=(
                 *(*secrets, "versions", "add", SIGNING_KEY, project),
@@ -313,7 +314,7 @@ def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[SetupS
     accounts = ("gcloud", "iam", "service-accounts")
     project = f"--project={settings.project}"
     name = email.partition("@")[0]
-    yield Run(
+    yield RunProgram(
         title=f"Account {name}: {purpose}",
         argv=(*accounts, "create", name, project, f"--description={_MARK}"),
         done=LineCheck(email, _describe_account(settings, email, "email")),
@@ -330,14 +331,14 @@ def _binding(
     account: str,
     *role: str,
     member: str | None = None,
-) -> Run:
+) -> RunProgram:
     """Return the step that gives a role to `member`, which is the account unless it is named.
 
     A binding has no mark: it is ours if the account is, with which it has to do.
     """
     whom = f"serviceAccount:{member or account}"
     words = (*thing, f"--member={whom}", *role)
-    return Run(
+    return RunProgram(
         title=title,
         argv=(*noun, "add-iam-policy-binding", *words),
         done=LineCheck(

@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dag.core.setup.cluster import ClusterSettings, cluster_steps
-from dag.core.setup.steps import Connect, Ensure, LineCheck, Run, SetupPlan, SetupStep, mark_as_ours
+from dag.core.setup.steps import (
+    Connect,
+    Ensure,
+    LineCheck,
+    RunProgram,
+    SetupPlan,
+    SetupStep,
+    mark_as_ours,
+)
 from dag.errors import UsageError
 
 REGISTRY_IMAGE = "docker.io/library/registry:3"
@@ -69,7 +77,7 @@ def kind_plan(settings: KindSettings) -> SetupPlan:
 def _steps(settings: KindSettings) -> Iterator[SetupStep]:
     name, registry = settings.cluster, settings.registry
     there = LineCheck(name, ("kind", "get", "clusters"))
-    yield Run(
+    yield RunProgram(
         title="Registry: bundles go there, and only this machine reaches it",
         argv=(
             *("docker", "run", "--detach", "--restart=always", "--network=bridge"),
@@ -83,12 +91,12 @@ def _steps(settings: KindSettings) -> Iterator[SetupStep]:
             ("docker", "inspect", '--format={{index .Config.Labels "managed-by"}}', registry),
         ),
     )
-    yield Run(
+    yield RunProgram(
         title="The registry runs",
         argv=("docker", "start", registry),
         done=LineCheck("true", ("docker", "inspect", "--format={{.State.Running}}", registry)),
     )
-    yield Run(
+    yield RunProgram(
         title=f"Cluster {name}",
         argv=("sh", "-c", _create(name)),
         stdin=_CONFIG,
@@ -101,7 +109,7 @@ def _steps(settings: KindSettings) -> Iterator[SetupStep]:
         argv=("kind", "export", "kubeconfig", f"--name={name}"),
         there=there,
     )
-    yield Run(
+    yield RunProgram(
         title="Registry in the nodes' network",
         argv=("docker", "network", "connect", "kind", registry),
         done=LineCheck(
@@ -112,7 +120,7 @@ def _steps(settings: KindSettings) -> Iterator[SetupStep]:
             ),
         ),
     )
-    yield Run(
+    yield RunProgram(
         title="Names of the registry on every node: it speaks plain http, and it is not on the node",
         argv=("sh", "-c", _hosts(settings)),
         done=LineCheck("dag: known on every node", ("sh", "-c", _known(settings))),

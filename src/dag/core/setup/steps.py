@@ -45,7 +45,7 @@ class LineCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunProgram:
     """Run a program, unless `done` says that this is done already."""
 
     title: str
@@ -151,7 +151,7 @@ class Forbid:
 
 
 SetupStep = (
-    Run
+    RunProgram
     | Connect
     | Ensure
     | KeepTrust

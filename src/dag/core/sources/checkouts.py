@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from dag.core.sources.downloads import Place, SourceProblem
+from dag.core.sources.downloads import SourceProblem, StepPlace
 from dag.core.sources.remotes import locate
 from dag.core.web import redact
 from dag.errors import UsageError
@@ -66,7 +66,7 @@ class Want:
     tip: bool = False
     """Whether the step says itself that the branch must end at the commit."""
     picks: tuple[Pick, ...] = ()
-    places: tuple[Place, ...] = field(default=(), compare=False)
+    places: tuple[StepPlace, ...] = field(default=(), compare=False)
 
     @property
     def ref(self) -> str:
@@ -145,7 +145,7 @@ def repositories_of(steps: Iterable[Checkout], *, credentials: bool = False) -> 
     problems: list[SourceProblem] = []
     unpinned: list[SourceProblem] = []
     for step in steps:
-        place = Place(step.file, step.line)
+        place = StepPlace(step.file, step.line)
         shown = redact(step.repository)
         try:
             remote = locate(step.repository)
@@ -203,7 +203,7 @@ def is_ref(name: str) -> bool:
     return name == "HEAD"
 
 
-def _want(step: Checkout, place: Place) -> Want:
+def _want(step: Checkout, place: StepPlace) -> Want:
     if step.tag and step.branch:
         raise UsageError(f"the step has both a branch ({step.branch}) and a tag ({step.tag})")
     name = step.tag or step.branch

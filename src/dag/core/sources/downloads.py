@@ -28,7 +28,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _NAME = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
-class Place(Struct, frozen=True, order=True):
+class StepPlace(Struct, frozen=True, order=True):
     """The file and the line in which a step is written."""
 
     file: str
@@ -38,7 +38,7 @@ class Place(Struct, frozen=True, order=True):
         return f"{self.file}:{self.line}"
 
 
-class Digest(Struct, frozen=True, order=True):
+class SourceDigest(Struct, frozen=True, order=True):
     """A checksum that was checked to be one: safe as a file's name."""
 
     algorithm: str
@@ -53,7 +53,7 @@ class Digest(Struct, frozen=True, order=True):
         return self.name
 
     @classmethod
-    def parse(cls, algorithm: str, text: str) -> Digest:
+    def parse(cls, algorithm: str, text: str) -> SourceDigest:
         """Return a checksum that a definition has, once it is checked.
 
         Raises:
@@ -79,7 +79,7 @@ def is_cache_name(name: str) -> bool:
 class SourceProblem(Struct, frozen=True):
     """A reason why a source cannot be had, or had to be had anew: `place: uri: message`."""
 
-    place: Place
+    place: StepPlace
     uri: str
     """The URI, redacted."""
     message: str
@@ -91,7 +91,7 @@ class SourceProblem(Struct, frozen=True):
 class SourceFailure(Struct, frozen=True):
     """A source that cannot be had: it is one failure, however many steps need it."""
 
-    places: tuple[Place, ...]
+    places: tuple[StepPlace, ...]
     """The steps that need it."""
     problems: tuple[SourceProblem, ...]
     """The reasons: one for each URI that was tried."""
@@ -116,7 +116,7 @@ def failures_of(problems: Iterable[SourceProblem]) -> list[SourceFailure]:
     ]
 
 
-def _place_of(problem: SourceProblem) -> Place:
+def _place_of(problem: SourceProblem) -> StepPlace:
     return problem.place
 
 
@@ -124,11 +124,11 @@ def _place_of(problem: SourceProblem) -> Place:
 class Download:
     """One file: the digests that it must have, and the URIs that are said to have it."""
 
-    digests: tuple[Digest, ...]
+    digests: tuple[SourceDigest, ...]
     uris: tuple[str, ...]
-    places: tuple[Place, ...] = field(compare=False)
+    places: tuple[StepPlace, ...] = field(compare=False)
     """The place of each step that names it."""
-    origins: tuple[Place, ...] = field(compare=False)
+    origins: tuple[StepPlace, ...] = field(compare=False)
     """The place of the first step that names each URI."""
 
     @property
@@ -154,7 +154,7 @@ def downloads_of(steps: Iterable[Fetch]) -> tuple[list[Download], list[SourcePro
         try:
             wanted = _download_of(step)
         except UsageError as error:
-            place = Place(step.file, step.line)
+            place = StepPlace(step.file, step.line)
             problems.append(SourceProblem(place, redact(step.uri), error.message))
             continue
         same_name = found.setdefault(wanted.name, [])
@@ -182,11 +182,11 @@ def _download_of(step: Fetch) -> Download:
         raise UsageError("fetch has no uri")
     check_uri(step.uri)
     given = (("sha256", step.sha256), ("sha512", step.sha512))
-    digests = tuple(Digest.parse(algorithm, text) for algorithm, text in given if text)
+    digests = tuple(SourceDigest.parse(algorithm, text) for algorithm, text in given if text)
     if not digests:
         why = "expected-none" if step.expected_none else "no expected-sha256 and no expected-sha512"
         raise UsageError(f"{why}: without a checksum nothing can be cached")
-    place = Place(step.file, step.line)
+    place = StepPlace(step.file, step.line)
     return Download(digests, (step.uri,), (place,), (place,))
 
 

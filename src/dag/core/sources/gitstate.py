@@ -24,7 +24,7 @@ STATE = "dag.json"
 MAX_BYTES = 64 << 20
 """The size of the largest state that is read."""
 
-Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
+CommitId = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Submodule:
     """A repository that this one needs beside it."""
 
     path: str
-    commit: Commit
+    commit: CommitId
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,8 +120,8 @@ class VerifiedState:
 
 
 class _RefDocument(Struct):
-    at: Commit
-    expected: tuple[Commit, ...]
+    at: CommitId
+    expected: tuple[CommitId, ...]
     tip: bool | None = None
 
     def ref(self, name: str) -> Ref:

@@ -18,7 +18,7 @@ _FILES = Limit("a directory of packages", 100_000, "files")
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenFile:
     """A file of a build, and the copy that counts from now on."""
 
     name: str
@@ -55,7 +55,7 @@ def package_names(workspace: Path, arch: str) -> list[str]:
     return sorted(name for name in names if _PACKAGE.fullmatch(name))
 
 
-def take(workspace: Path, name: str, target: Path, limit: Limit = BUILT_PACKAGE) -> Taken:
+def take(workspace: Path, name: str, target: Path, limit: Limit = BUILT_PACKAGE) -> TakenFile:
     """Copy a file of the workspace.
 
     Raises:
@@ -76,10 +76,10 @@ def take(workspace: Path, name: str, target: Path, limit: Limit = BUILT_PACKAGE)
             copy_bytes(source, copy)
         finally:
             os.close(copy)
-    return Taken(name, target)
+    return TakenFile(name, target)
 
 
-def take_packages(workspace: Path, arch: str, target: Path) -> Iterator[Taken | str]:
+def take_packages(workspace: Path, arch: str, target: Path) -> Iterator[TakenFile | str]:
     """Copy the packages of a build; where that does not go, yield the reason in words."""
     for name in package_names(workspace, arch):
         path = f"packages/{arch}/{name}"

@@ -192,7 +192,7 @@ def _kill(file: Path) -> None:
                 os.kill(int(process), signal.SIGKILL)
 
 
-class Scopes:
+class SystemdScopes:
     """Transient scopes of systemd, for a user who may not write control groups."""
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -298,7 +298,7 @@ def _scopes() -> Limiter | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return Scopes(command) if tried.returncode == 0 else None
+    return SystemdScopes(command) if tried.returncode == 0 else None
 
 
 def _works(limiter: Limiter) -> bool:

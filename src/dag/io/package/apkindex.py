@@ -13,7 +13,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dag.core.arch import Arch
 from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, SIGNATURES, TooLarge
-from dag.core.package.apkindex import FILE_NAME, BrokenIndex, Entry, PackageRepository, read_index
+from dag.core.package.apkindex import (
+    FILE_NAME,
+    BrokenIndex,
+    IndexEntry,
+    PackageRepository,
+    read_index,
+)
 from dag.core.package.repositories import hosts_of
 from dag.core.package.signature import PublicKey, Signature, read_signature, verify
 from dag.core.tar import TarReader
@@ -41,7 +47,7 @@ class Index:
     data: bytes
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[IndexEntry]:
         """Return the packages that it lists.
 
         Raises:

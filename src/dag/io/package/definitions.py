@@ -29,7 +29,7 @@ from dag.errors import UsageError
 from dag.io.package import parses
 from dag.io.package.listing import list_directory
 from dag.io.package.strays import stray_remarks
-from dag.io.package.ways import Way, Ways
+from dag.io.package.ways import ResolutionWay, Ways
 
 MAX_BYTES = DEFINITION.most
 """The size of the largest definition that is read; the largest of Wolfi has 150 KB."""
@@ -163,7 +163,9 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _files(directory: Path, ways: Mapping[str, Way]) -> tuple[list[_File], list[BrokenDefinition]]:
+def _files(
+    directory: Path, ways: Mapping[str, ResolutionWay]
+) -> tuple[list[_File], list[BrokenDefinition]]:
     files: list[_File] = []
     broken: list[BrokenDefinition] = []
 
@@ -221,7 +223,7 @@ def _content(path: str) -> bytes | None:
 class _DefinitionResolver:
     """A resolver of the files that the cache does not know."""
 
-    def __init__(self, arch: Arch, ways: Mapping[str, Way]) -> None:
+    def __init__(self, arch: Arch, ways: Mapping[str, ResolutionWay]) -> None:
         self.arch = arch
         self.ways = ways
 

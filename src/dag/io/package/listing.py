@@ -10,7 +10,7 @@ from dag.errors import UsageError
 from dag.io.files import is_so
 
 
-class Listing(NamedTuple):
+class DirectoryListing(NamedTuple):
     """The names at the top level of a directory, but for those that begin with a dot."""
 
     yaml: list[str]
@@ -18,14 +18,14 @@ class Listing(NamedTuple):
     folders: list[str]
 
 
-def list_directory(directory: Path) -> Listing:
+def list_directory(directory: Path) -> DirectoryListing:
     """Return the names in a directory.
 
     Raises:
         UsageError: it cannot be read.
 
     """
-    found = Listing([], [], [])
+    found = DirectoryListing([], [], [])
     try:
         with os.scandir(directory) as entries:
             for entry in entries:

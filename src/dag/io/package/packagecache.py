@@ -23,7 +23,7 @@ from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from dag.core.limits import PACKAGE_CACHE, REPOSITORY_PACKAGE
 from dag.core.package.apk import Apk, BrokenPackage
-from dag.core.package.apkindex import Entry
+from dag.core.package.apkindex import IndexEntry
 from dag.core.web import redact, status_hint
 from dag.errors import BuildError, InfrastructureError
 from dag.io import durable
@@ -68,7 +68,7 @@ class PackageCache:
         self._used: set[str] = set()
         """The directories of unpacked packages that this run has used."""
 
-    def bring(self, entry: Entry) -> Path:
+    def bring(self, entry: IndexEntry) -> Path:
         """Return the file of a package, fetched if need be.
 
         Raises:
@@ -89,7 +89,7 @@ class PackageCache:
                 ) from error
         return path
 
-    def at_hand(self, entry: Entry) -> Path | None:
+    def at_hand(self, entry: IndexEntry) -> Path | None:
         """Return the file of a package that was proven in this run, if it is still the same file."""
         path = self._path(entry)
         known = self._proven.get(path)
@@ -98,13 +98,15 @@ class PackageCache:
                 return path
         return None
 
-    def _path(self, entry: Entry) -> Path:
+    def _path(self, entry: IndexEntry) -> Path:
         path = self._paths.get(entry.checksum)
         if path is None:
             path = self._paths[entry.checksum] = self._root / f"{_hexadecimal(entry)}.apk"
         return path
 
-    def lead_to_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
+    def lead_to_unpacked(
+        self, directory: Path, served: Mapping[Path, Sequence[IndexEntry]]
+    ) -> None:
         """Make a directory in which melange finds what other builds have unpacked.
 
         That is where it keeps unpacked packages (--apk-cache-dir): below the URL of the repository,
@@ -164,7 +166,7 @@ class PackageCache:
                 raise
         return place
 
-    def keep_unpacked(self, directory: Path, served: Mapping[Path, Sequence[Entry]]) -> None:
+    def keep_unpacked(self, directory: Path, served: Mapping[Path, Sequence[IndexEntry]]) -> None:
         """Keep what a build that has ended well has unpacked itself; another may have done so, too.
 
         No two of them write in one place, so that none sees what is not finished.
@@ -191,7 +193,7 @@ class PackageCache:
         """Return the SHA-256 of a package that `bring` has returned, in hexadecimal digits."""
         return self._proven[path][1]
 
-    def _is_proven(self, path: Path, entry: Entry) -> bool:
+    def _is_proven(self, path: Path, entry: IndexEntry) -> bool:
         """Return whether the file is there, and is what it was, or is seen to be the package."""
         if self.at_hand(entry) is not None:
             return True
@@ -205,7 +207,7 @@ class PackageCache:
         self._proven[path] = (_state_of(path), apk.sha256)
         return True
 
-    def _fetch(self, path: Path, entry: Entry) -> None:
+    def _fetch(self, path: Path, entry: IndexEntry) -> None:
         where = self._place(entry)
         shown = redact(where)
         temporary = path.with_name(f"{durable.TEMPORARY}{path.name}.{os.getpid()}")
@@ -241,7 +243,7 @@ class PackageCache:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _place(self, entry: Entry) -> str:
+    def _place(self, entry: IndexEntry) -> str:
         below = f"{self._arch}/{entry.name}-{entry.version}.apk"
         if "://" not in entry.repository:
             return f"{entry.repository}/{below}"
@@ -278,7 +280,7 @@ class PackageCache:
                 size -= status.st_size
 
 
-def _hexadecimal(entry: Entry) -> str:
+def _hexadecimal(entry: IndexEntry) -> str:
     return binascii.a2b_base64(entry.checksum[2:]).hex()
 
 
@@ -292,7 +294,7 @@ def _read(path: Path) -> ReadApk:
         return read_apk(file)
 
 
-def _fault(apk: Apk, entry: Entry) -> str | None:
+def _fault(apk: Apk, entry: IndexEntry) -> str | None:
     """Return why a package is not the one that an index lists; None if it is."""
     checksum = apk.stanza.partition("\n")[0].removeprefix("C:")
     if checksum != entry.checksum:

@@ -24,7 +24,7 @@ class Forbidden(Unreachable):
     """A server that is not asked, because it is none of the internet's and the user has not named it."""
 
 
-class Patience(Struct, frozen=True, kw_only=True):
+class ServerPatience(Struct, frozen=True, kw_only=True):
     """How long a server is waited for, in seconds."""
 
     connect: float = 20.0

@@ -26,7 +26,7 @@ import msgspec
 from dag.core.decoding import Undecodable, decode
 from dag.core.limits import PACKAGE, RECORD, TooLarge
 from dag.core.package.apk import BrokenPackage
-from dag.io.package.reader import EXIT_CODE, Answer
+from dag.io.package.reader import EXIT_CODE, ReaderAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dag.io.package.apk import ReadApk
 
 _PIECE, _AT_ONCE = 1 << 20, 1 << 30
-_ANSWER = msgspec.json.Decoder(Answer)
+_ANSWER = msgspec.json.Decoder(ReaderAnswer)
 _NOT_IN_THE_KERNEL = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_FILE = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -78,7 +78,7 @@ class PackageReader:
             raise BrokenPackage(answer.broken or "its reader said nothing")
         return answer.differs
 
-    def _ask(self, *descriptors: int) -> Answer:
+    def _ask(self, *descriptors: int) -> ReaderAnswer:
         """Return what a reader says of a file or of two.
 
         Raises:
@@ -91,18 +91,18 @@ class PackageReader:
             raise OSError(errno.EIO, answer.failed)
         return answer
 
-    def _answer_about(self, descriptors: Sequence[int]) -> Answer:
+    def _answer_about(self, descriptors: Sequence[int]) -> ReaderAnswer:
         # A package ends its own reader alone, so it is not to blame if readers cannot be made.
         heard = self._hear(descriptors) or self._hear(descriptors)
         if heard is None:
-            return Answer(failed="the process that has packages read ends without an answer")
+            return ReaderAnswer(failed="the process that has packages read ends without an answer")
         said, code = heard
         if code == -signal.SIGXCPU:
-            return Answer(broken="it makes its reader end: it takes too much time")
+            return ReaderAnswer(broken="it makes its reader end: it takes too much time")
         try:
             return decode(_ANSWER, said, limit=RECORD.most)
         except Undecodable:
-            return Answer(broken=f"it makes its reader end: exit code {code}")
+            return ReaderAnswer(broken=f"it makes its reader end: exit code {code}")
 
     def _hear(self, descriptors: Sequence[int]) -> tuple[bytes, int] | None:
         """Return what a reader says of files, and how it ended; None if none was made."""

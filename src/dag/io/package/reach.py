@@ -35,7 +35,7 @@ from dag.core.web import (
     redact,
 )
 from dag.errors import UsageError
-from dag.io.package.patience import BrokenOff, Forbidden, Patience, Unreachable
+from dag.io.package.patience import BrokenOff, Forbidden, ServerPatience, Unreachable
 from dag.io.proxies import check_proxies
 from dag.io.retries import MayHeal, retry
 from dag.io.web import tls_context
@@ -51,7 +51,7 @@ _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """What a server answered."""
 
     status: int
@@ -148,7 +148,7 @@ class _Unwell(MayHeal):
 class Fetcher:
     """Asks servers for whole files, within limits."""
 
-    def __init__(self, reach: Reach, patience: Patience | None = None) -> None:
+    def __init__(self, reach: Reach, patience: ServerPatience | None = None) -> None:
         """Take where it may go, and how long it waits.
 
         Raises:
@@ -157,14 +157,14 @@ class Fetcher:
         """
         check_proxies()
         self._reach = reach
-        self._patience = patience or Patience()
+        self._patience = patience or ServerPatience()
         self._tls: ssl.SSLContext | None = None
 
-    def get(self, url: str, limit: Limit, headers: dict[str, str] | None = None) -> Answer:
+    def get(self, url: str, limit: Limit, headers: dict[str, str] | None = None) -> ServerAnswer:
         """Return what the server answers; raises as `save`."""
         body = io.BytesIO()
         status, found = self.save(url, body, limit, headers)
-        return Answer(status, found, body.getvalue())
+        return ServerAnswer(status, found, body.getvalue())
 
     def save(
         self, url: str, file: BinaryIO, limit: Limit, headers: dict[str, str] | None = None

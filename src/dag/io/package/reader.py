@@ -34,7 +34,7 @@ _UNPACKED = 8
 """How many times longer it takes to read a package whose data is unpacked, too."""
 
 
-class Answer(Struct, frozen=True):
+class ReaderAnswer(Struct, frozen=True):
     """What became of one file, or of two: exactly one of these is there."""
 
     read: ReadApk | None = None
@@ -72,7 +72,7 @@ def _have_read(asked: socket.socket, *descriptors: int) -> int:
     try:
         reader = os.fork()
     except OSError as error:
-        os.write(pipe, _line(Answer(failed=f"no process can be made: {error.strerror}")))
+        os.write(pipe, _line(ReaderAnswer(failed=f"no process can be made: {error.strerror}")))
         return 0
     if reader == 0:
         asked.close()
@@ -93,7 +93,7 @@ def _read_alone(files: Sequence[int], pipe: int) -> NoReturn:
         os._exit(code)  # it must not go on as the process that it was made from
 
 
-def _line(answer: Answer) -> bytes:
+def _line(answer: ReaderAnswer) -> bytes:
     return msgspec.json.encode(answer) + b"\n"
 
 
@@ -105,21 +105,21 @@ def _begin_reading(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, most), most))
 
 
-def _answer(*descriptors: int) -> Answer:
+def _answer(*descriptors: int) -> ReaderAnswer:
     with ExitStack() as opened:
         files = [opened.enter_context(os.fdopen(one, "rb", buffering=0)) for one in descriptors]
         try:
             for one in descriptors:
                 PACKAGE.check(os.fstat(one).st_size, "it")
             if len(files) > 1:
-                return Answer(differs=first_difference(*files))
-            return Answer(read=read_apk(*files))
+                return ReaderAnswer(differs=first_difference(*files))
+            return ReaderAnswer(read=read_apk(*files))
         except (BrokenPackage, TooLarge) as error:
-            return Answer(broken=str(error))
+            return ReaderAnswer(broken=str(error))
         except MemoryError:
-            return Answer(broken=f"to read it takes more than {READER_MEMORY} of memory")
+            return ReaderAnswer(broken=f"to read it takes more than {READER_MEMORY} of memory")
         except OSError as error:
-            return Answer(failed=error.strerror or str(error))
+            return ReaderAnswer(failed=error.strerror or str(error))
 
 
 if __name__ == "__main__":

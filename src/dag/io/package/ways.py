@@ -35,7 +35,7 @@ class PipelineFile(NamedTuple):
     melange's own."""
 
 
-class Way(Struct, frozen=True, kw_only=True):
+class ResolutionWay(Struct, frozen=True, kw_only=True):
     """What the definitions of one `Resolution` are resolved with."""
 
     resolution: Resolution
@@ -71,7 +71,7 @@ class Ways(Struct):
     directory: Path
     arch: Arch
     warnings: list[FileProblem] = field(default_factory=list)
-    _known: dict[Resolution, Way] = field(default_factory=dict)
+    _known: dict[Resolution, ResolutionWay] = field(default_factory=dict)
     _listed: dict[Path, dict[str, PipelineFile]] = field(default_factory=dict)
 
     @property
@@ -81,14 +81,14 @@ class Ways(Struct):
         base = self.directory.resolve()
         return tuple(dict.fromkeys(os.path.relpath(base / one, base) for one in places))
 
-    def find(self, resolution: Resolution) -> Way:
+    def find(self, resolution: Resolution) -> ResolutionWay:
         """Return the way for these flags of melange."""
         way = self._known.get(resolution)
         if way is None:
             way = self._known[resolution] = self._read(resolution)
         return way
 
-    def _read(self, resolution: Resolution) -> Way:
+    def _read(self, resolution: Resolution) -> ResolutionWay:
         pipelines, behind = self._pipelines(resolution.pipeline_dirs)
         variables, problems = self._variables(resolution.vars_file)
         salt = parses.run_salt(
@@ -103,7 +103,7 @@ class Ways(Struct):
                 *(text.encode() for pair in sorted(variables.items()) for text in pair),
             ]
         )
-        return Way(
+        return ResolutionWay(
             resolution=resolution,
             pipelines=pipelines,
             behind=behind,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from dag.core.sources.downloads import Digest, is_cache_name
+from dag.core.sources.downloads import SourceDigest, is_cache_name
 from dag.errors import InfrastructureError
 from dag.io import durable
 from dag.io.files import make_directory, require_file
@@ -40,10 +40,10 @@ PRIVATE = ".dag"
 class Verdict:
     """The state of a file that should have certain digests."""
 
-    missing: tuple[Digest, ...]
+    missing: tuple[SourceDigest, ...]
     size: int = 0
     """The size of the verified file, in bytes."""
-    wrong: tuple[tuple[Digest, str], ...] = ()
+    wrong: tuple[tuple[SourceDigest, str], ...] = ()
     """The names whose files have other bytes, each with the hex digest that these have."""
 
 
@@ -78,12 +78,12 @@ class Cache:
                 hint="name a directory that can be written with --out",
             ) from error
 
-    def has_any(self, digests: Sequence[Digest]) -> bool:
+    def has_any(self, digests: Sequence[SourceDigest]) -> bool:
         """Return whether any of a file's names is there, verified or not."""
         return any((self.directory / digest.name).exists() for digest in digests)
 
     def check(
-        self, digests: Sequence[Digest], *, force: bool = False, repair: bool = False
+        self, digests: Sequence[SourceDigest], *, force: bool = False, repair: bool = False
     ) -> Verdict:
         """Return which of a file's names are there, and verify those that are not as recorded.
 
@@ -95,9 +95,9 @@ class Cache:
                 names.
 
         """
-        good: list[Digest] = []
-        missing: list[Digest] = []
-        wrong: list[tuple[Digest, str]] = []
+        good: list[SourceDigest] = []
+        missing: list[SourceDigest] = []
+        wrong: list[tuple[SourceDigest, str]] = []
         size = 0
         for digest in digests:
             path = self.directory / digest.name
@@ -122,7 +122,9 @@ class Cache:
             missing = [digest for digest in missing if not self._add_name(good[0], digest)]
         return Verdict(tuple(missing), size, tuple(wrong))
 
-    def try_part(self, digests: Sequence[Digest], directory: Path | None = None) -> Part | None:
+    def try_part(
+        self, digests: Sequence[SourceDigest], directory: Path | None = None
+    ) -> Part | None:
         """Lock the part of a file; None while another process holds it.
 
         In another `directory` of the same file system, it is nobody else's.
@@ -137,7 +139,7 @@ class Cache:
                 return part
         return None
 
-    async def wait_for_part(self, digests: Sequence[Digest]) -> Part:
+    async def wait_for_part(self, digests: Sequence[SourceDigest]) -> Part:
         """Lock the part of a file as soon as no other process holds it.
 
         Raises:
@@ -149,11 +151,11 @@ class Cache:
             if (part := self._part(await wait_for_lock(path), digests)) is not None:
                 return part
 
-    def _part_path(self, digests: Sequence[Digest], directory: Path | None = None) -> Path:
+    def _part_path(self, digests: Sequence[SourceDigest], directory: Path | None = None) -> Path:
         return (directory or self.directory) / f"{digests[0].name}{SUFFIX}"
 
     @staticmethod
-    def _part(held: HeldLock, digests: Sequence[Digest]) -> Part | None:
+    def _part(held: HeldLock, digests: Sequence[SourceDigest]) -> Part | None:
         if os.fstat(held.descriptor).st_nlink == 1:
             return Part(held, digests)
         # It is another file, too, which is not ours to write.
@@ -161,7 +163,7 @@ class Cache:
         held.release()
         return None
 
-    def commit(self, part: Part, digests: Sequence[Digest]) -> None:
+    def commit(self, part: Part, digests: Sequence[SourceDigest]) -> None:
         """Give a part, whose digests were compared, its names.
 
         Its bytes are on the disk before it has them; the names are, once the cache has settled.
@@ -221,7 +223,7 @@ class Cache:
         # The name may be longer than a file's can be, and have slashes.
         return directory / hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _add_name(self, known: Digest, digest: Digest) -> bool:
+    def _add_name(self, known: SourceDigest, digest: SourceDigest) -> bool:
         path = self.directory / known.name
         got, _ = _hash_file(path, digest.algorithm)
         if got != digest.hex:

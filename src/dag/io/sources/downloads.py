@@ -41,7 +41,7 @@ _CACHE_IS_UNUSABLE = frozenset(
 )
 """Errors of which every other download would die, too; anything else is about one file."""
 
-Status = Literal["present", "fetched", "failed"]
+FetchStatus = Literal["present", "fetched", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class DownloadOutcome:
     """The end of a download: whether it is in the cache, and what was wrong."""
 
     download: Download
-    status: Status
+    status: FetchStatus
     size: int = 0
     received: int = 0
     """Bytes that came over the network, failed attempts included."""

@@ -16,7 +16,7 @@ import h11
 if TYPE_CHECKING:
     import ssl
 
-    from dag.io.sources.targets import Proxy, Target
+    from dag.io.sources.targets import Proxy, RequestTarget
 
 _LARGEST_HEAD = 100 << 10
 """The bytes that the headers of an answer may have."""
@@ -167,7 +167,12 @@ class HttpConnection:
 
     @classmethod
     async def open(
-        cls, target: Target, proxy: Proxy | None, tls: ssl.SSLContext | None, *, patience: float
+        cls,
+        target: RequestTarget,
+        proxy: Proxy | None,
+        tls: ssl.SSLContext | None,
+        *,
+        patience: float,
     ) -> HttpConnection:
         """Connect; `tls` is how a server with https is verified, `patience` is in seconds.
 
@@ -183,7 +188,7 @@ class HttpConnection:
 
     @classmethod
     async def _open(
-        cls, target: Target, proxy: Proxy | None, tls: ssl.SSLContext | None
+        cls, target: RequestTarget, proxy: Proxy | None, tls: ssl.SSLContext | None
     ) -> HttpConnection:
         place = proxy or target
         loop = asyncio.get_running_loop()
@@ -207,7 +212,7 @@ class HttpConnection:
             raise
         return cls(wire, None)
 
-    async def ask(self, target: Target, headers: dict[str, str], *, stall: float) -> Head:
+    async def ask(self, target: RequestTarget, headers: dict[str, str], *, stall: float) -> Head:
         """Send a request, and return the head of the answer.
 
         Raises:
@@ -262,7 +267,7 @@ class HttpConnection:
         self._wire.transport.abort()
 
 
-async def _tunnel(wire: Wire, target: Target, proxy: Proxy) -> None:
+async def _tunnel(wire: Wire, target: RequestTarget, proxy: Proxy) -> None:
     place = f"{target.host_in_uri}:{target.port}"
     headers = [("Host", place)]
     if proxy.login:

@@ -17,7 +17,7 @@ from dag.core.image.descriptors import parse_digest, parse_object
 from dag.core.image.layers import ROOT, base_layers
 from dag.core.image.references import parse_reference
 from dag.core.limits import CACHE_LAYER_MEMBERS, GIT_STATE, TooLarge
-from dag.core.sources.downloads import Digest, is_cache_name
+from dag.core.sources.downloads import SourceDigest, is_cache_name
 from dag.core.sources.gitconfig import (
     CONFIG_NAME,
     ENV_FILE,
@@ -249,7 +249,7 @@ def _take_layer(
 def _take_file(filling: _Filling, directory: Path, name: str, data: Iterator[bytes]) -> None:
     cache = filling.cache
     algorithm, _, hexadecimal = name.partition(":")
-    digests = (Digest.parse(algorithm, hexadecimal),)
+    digests = (SourceDigest.parse(algorithm, hexadecimal),)
     # Whoever fetches it just now has its part; which of both gets the name first does not matter.
     part = cache.try_part(digests, directory)
     assert part is not None  # noqa: S101  # the directory is ours

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dag.core.sources.downloads import Digest
+    from dag.core.sources.downloads import SourceDigest
     from dag.io.locks import HeldLock
 
 BLOCK = 1 << 20
@@ -21,7 +21,7 @@ SUFFIX = ".part"
 class Part:
     """The beginning of a file, hashed as far as it goes, for the holder of its lock."""
 
-    def __init__(self, held: HeldLock, digests: Sequence[Digest]) -> None:
+    def __init__(self, held: HeldLock, digests: Sequence[SourceDigest]) -> None:
         """Take the lock on the file, and the digests that the whole must have."""
         self.path = held.path
         self.size = 0
@@ -54,7 +54,7 @@ class Part:
         os.ftruncate(self._descriptor, 0)
         self._start()
 
-    def find_mismatch(self) -> tuple[Digest, str] | None:
+    def find_mismatch(self) -> tuple[SourceDigest, str] | None:
         """Return the first digest that is wrong, and the hex that the file has; None if all fit."""
         for digest, value in zip(self._digests, self._hashes, strict=True):
             if value.hexdigest() != digest.hex:

@@ -22,7 +22,7 @@ _AS_WRITTEN = "/?#[]@!$&'()*+,;=:%~|"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Peer:
     """A host and a port, and who one is there."""
 
     is_secure: bool
@@ -33,12 +33,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy(Place):
+class Proxy(Peer):
     """A proxy, which is told whom a request is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target(Place):
+class RequestTarget(Peer):
     """A host, and what is asked from it."""
 
     path: str
@@ -61,7 +61,7 @@ class Target(Place):
         return self.host_in_uri if usual else f"{self.host_in_uri}:{self.port}"
 
 
-def target_of(uri: str, logins: Logins) -> Target:
+def target_of(uri: str, logins: Logins) -> RequestTarget:
     """Take a URI apart; its own user and password come before those of `logins`.
 
     Raises:
@@ -74,7 +74,7 @@ def target_of(uri: str, logins: Logins) -> Target:
     path = quote(parts.path or "/", safe=_AS_WRITTEN)
     if parts.query:
         path += f"?{quote(parts.query, safe=_AS_WRITTEN)}"
-    return Target(
+    return RequestTarget(
         is_secure=is_secure,
         host=host,
         port=parts.port or _PORTS[parts.scheme],
@@ -83,7 +83,7 @@ def target_of(uri: str, logins: Logins) -> Target:
     )
 
 
-def proxy_for(target: Target) -> Proxy | None:
+def proxy_for(target: RequestTarget) -> Proxy | None:
     """Return the proxy that the environment names for a host; None if it is asked itself.
 
     Raises:

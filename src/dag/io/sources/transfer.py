@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dag.io.sources.part import Part
-    from dag.io.sources.targets import Target
+    from dag.io.sources.targets import RequestTarget
     from dag.io.sources.transport import Gate, SourceTransport
 
 _FRESH_STARTS = 2
@@ -141,7 +141,7 @@ class SourceTransfer:
             f"there were more than {MAX_REDIRECTS} redirects, the last one to {redact(uri)}"
         )
 
-    async def _request(self, gate: Gate, target: Target, uri: str) -> str | None:
+    async def _request(self, gate: Gate, target: RequestTarget, uri: str) -> str | None:
         """Send a request; write the answer's body to the part, or return where it is redirected."""
         limits = self._limits
         try:
@@ -171,7 +171,7 @@ class SourceTransfer:
         except (BrokenConnection, h11.RemoteProtocolError) as error:
             raise _AttemptFailed(failure_text(error)) from None
 
-    async def _ask(self, gate: Gate, target: Target) -> tuple[HttpConnection, Head]:
+    async def _ask(self, gate: Gate, target: RequestTarget) -> tuple[HttpConnection, Head]:
         """Send a request, and return the head of the answer."""
         limits = self._limits
         headers = {"Range": f"bytes={self._part.size}-"} if self._part.size else {}

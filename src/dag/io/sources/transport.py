@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
-    from dag.io.sources.targets import Proxy, Target
+    from dag.io.sources.targets import Proxy, RequestTarget
 
 _RESOLVERS = 32
 """How many names are looked up at once: one that nobody answers for takes long."""
@@ -93,7 +93,7 @@ class Gate:
         """Return whether the host has asked for patience too often, and said nothing else in between."""
         return self._rounds_left < 0
 
-    async def connect(self, target: Target, *, patience: float) -> HttpConnection:
+    async def connect(self, target: RequestTarget, *, patience: float) -> HttpConnection:
         """Return a connection that nobody uses; `patience` is in seconds.
 
         Raises:
@@ -153,7 +153,7 @@ class SourceTransport:
             gate.close()
         await asyncio.sleep(0)  # what was aborted is closed with the loop's next turn
 
-    def target(self, uri: str) -> Target:
+    def target(self, uri: str) -> RequestTarget:
         """Return where a URI is asked for, with the login that belongs to its host.
 
         Raises:
@@ -162,11 +162,11 @@ class SourceTransport:
         """
         return target_of(uri, self._logins)
 
-    def login_hint(self, target: Target) -> str:
+    def login_hint(self, target: RequestTarget) -> str:
         """Return what to do about a server that wants another login than a target has."""
         return self._logins.hint(target.host, used=bool(target.login))
 
-    def gate(self, target: Target) -> Gate:
+    def gate(self, target: RequestTarget) -> Gate:
         """Return the gate of the host that a target is at.
 
         Raises:
@@ -189,7 +189,7 @@ class SourceTransport:
         return gate
 
     @asynccontextmanager
-    async def turn(self, target: Target) -> AsyncIterator[Gate]:
+    async def turn(self, target: RequestTarget) -> AsyncIterator[Gate]:
         """Wait until a request to a host may be sent, and be that request; yield the host's gate."""
         # In this order: who has a slot never waits for a gate, so there is no deadlock, and a
         # host's queue keeps no slot from other hosts.

@@ -98,7 +98,7 @@ def _write(it: _Writing) -> bool:
     return is_written
 
 
-class Listing(Struct, frozen=True):
+class IndexListing(Struct, frozen=True):
     """What an index says of itself."""
 
     signer: str = ""
@@ -112,7 +112,7 @@ class Listing(Struct, frozen=True):
         return {(one.get("P:", ""), one.get("V:", "")) for one in each}
 
 
-def read_listing(archive: bytes, where: str) -> Listing:
+def read_listing(archive: bytes, where: str) -> IndexListing:
     """Return what an index says; one that cannot be read says nothing."""
     signer, packages = "", frozenset[str]()
     try:
@@ -125,8 +125,8 @@ def read_listing(archive: bytes, where: str) -> Listing:
                 text = b"".join(reader.blocks()).decode(errors="replace")
                 packages = listed_packages(text)
     except (BrokenArchive, DamagedStream):
-        return Listing()
-    return Listing(signer, packages)
+        return IndexListing()
+    return IndexListing(signer, packages)
 
 
 def _memory(arch: str) -> str:

@@ -10,14 +10,13 @@ from dag.core.decoding import Undecodable
 from dag.core.limits import RECORD
 from dag.core.package.apk import Apk, BrokenPackage, require_promised
 from dag.core.package.model import Package
+from dag.core.say import Say
 from dag.core.store.format1 import OldRecord, SignedApk, decode_old_record
 from dag.core.store.records import Built, Record, unknown_key
 from dag.io import durable
 from dag.io.files import read_bytes
 from dag.io.removal import remove
 from dag.io.store.local import Store
-
-Say = Callable[[str], None]
 
 
 def adopt(store: Store, packages: Iterable[Package], say: Say) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from dag.core.limits import BUILD_LOG, PACKAGE_INDEX, PUBLIC_KEY, Limit
 from dag.core.package.apk import BrokenPackage
 from dag.core.package.apkindex import FILE_NAME
-from dag.io.agent.intake import Taken, take, take_packages
+from dag.io.agent.intake import TakenFile, take, take_packages
 from dag.report.terminal import say
 from dag.run.agent.awaiting import await_build
 from dag.run.agent.serving import ServedFiles, Service, serve_files
@@ -70,7 +70,7 @@ def _served(order: ServeOrder) -> list[tuple[str, Path]]:
     """Copy the packages, their index, the public key and the log; return each name's copy."""
     found: list[tuple[str, Path]] = []
     for taken in take_packages(order.workspace, order.arch, order.state / "packages"):
-        if isinstance(taken, Taken):
+        if isinstance(taken, TakenFile):
             found.append((taken.name, taken.copy))
         else:
             say(taken)

@@ -13,7 +13,7 @@ from dag.core.package.apkindex import FILE_NAME
 from dag.core.store.buckets import Bucket
 from dag.core.store.merging import is_listed, listed_stanzas, merge_index
 from dag.errors import InfrastructureError
-from dag.io.agent.intake import Taken, take_packages
+from dag.io.agent.intake import TakenFile, take_packages
 from dag.io.package.apkindex import index_text
 from dag.io.package.prover import PackageReader
 from dag.io.package.signing import SigningKey
@@ -97,7 +97,7 @@ def _judge(order: UploadOrder) -> Iterator[_Built]:
                 taken.copy.unlink()
 
 
-def _read(reader: PackageReader, taken: Taken, arch: str) -> _Built:
+def _read(reader: PackageReader, taken: TakenFile, arch: str) -> _Built:
     with taken.copy.open("rb") as file:
         found = reader.read(file.fileno())
     apk = found.apk

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from dag.core.arch import Arch
 from dag.core.build.storeoptions import PruneStoreOptions
+from dag.core.say import Say
 from dag.core.store.layout import PUBLISHED, RECORDS, read_record_name
 from dag.errors import UsageError
 from dag.io.store.objects import Objects
@@ -16,8 +17,6 @@ from dag.run.build.signing import given_key, publish, require_published
 from dag.run.build.stores import open_store
 from dag.run.build.tools import Tools
 from dag.run.graph.definitions import read_definitions
-
-Say = Callable[[str], None]
 
 
 def forget_gone(options: PruneStoreOptions, place: StorePlace, say: Say) -> tuple[str, ...]:

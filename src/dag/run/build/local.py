@@ -49,7 +49,7 @@ from dag.run.build.places import OUTPUT
 from dag.run.build.process import ScriptEnd, run_script
 from dag.run.build.proving import find_differences, staged_promises
 from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
-from dag.run.build.runner import Answer, Ended
+from dag.run.build.runner import Ended, ProofEnd
 from dag.run.build.serving import PackageServer
 from dag.run.build.workspace import Parts, lay_out
 
@@ -190,7 +190,7 @@ class LocalRunner:
             self._store.blobs.hand_out(one.apk, repository)
         work.served = self._settings.server.lay_out(work.unit.package, work.served, work.place)
 
-    async def prove(self, prove: ProvePackages) -> Answer:
+    async def prove(self, prove: ProvePackages) -> ProofEnd:
         """Compare what was built with what the definition promises, and put it into the store."""
         work = self._attempts[prove.key, prove.attempt]
         try:

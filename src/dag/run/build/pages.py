@@ -61,7 +61,7 @@ def report_page(store: Store, words: str = "", *, shown: str) -> str:
     )
 
 
-class RunPlace(Struct, frozen=True):
+class KeptRun(Struct, frozen=True):
     """Where a run is kept."""
 
     store: Store
@@ -79,7 +79,7 @@ class PageWriter:
     """
 
     def __init__(
-        self, path: Path, scheduler: Scheduler, about: PlanSummary, place: RunPlace
+        self, path: Path, scheduler: Scheduler, about: PlanSummary, place: KeptRun
     ) -> None:
         """Write to `path` about the run of `scheduler`, whose plan `about` sums up."""
         self._path = path

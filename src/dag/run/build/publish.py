@@ -14,6 +14,7 @@ from dag.core.build.publishing import (
     make_publishing,
     proven_in,
 )
+from dag.core.say import Say
 from dag.core.store.layout import STATE
 from dag.errors import UsageError
 from dag.io.build.journal import read_journal
@@ -22,7 +23,7 @@ from dag.io.store.places import StorePlace
 from dag.run.build.apart import publish_or_ask
 from dag.run.build.builder import this_machine
 from dag.run.build.runs import read_status
-from dag.run.build.session import Build, Say
+from dag.run.build.session import Build
 from dag.run.build.signing import given_key
 from dag.run.build.start import plan_in
 from dag.run.build.storedruns import StoredRuns

@@ -19,7 +19,7 @@ from dag.core.build.events import (
 )
 
 Ended = Succeeded | Unchanged | Broke | Lacked | OutOfMemory | Faulted | Cancelled
-Answer = Proven | Broke | Faulted
+ProofEnd = Proven | Broke | Faulted
 
 
 class Runner(Protocol):
@@ -34,7 +34,7 @@ class Runner(Protocol):
         When the task is cancelled, the attempt is ended, and CancelledError raised when it is gone.
         """
 
-    async def prove(self, prove: ProvePackages) -> Answer:
+    async def prove(self, prove: ProvePackages) -> ProofEnd:
         """Compare what an attempt made with what its unit promises, and keep it whole and once."""
 
     async def cancel(self, key: str, attempt: int) -> None:

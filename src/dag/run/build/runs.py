@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -20,14 +20,13 @@ from dag.core.build.states import SETTLED, UnitState
 from dag.core.build.summary import PlanSummary
 from dag.core.limits import LOG_LINE
 from dag.core.lines import LineSplitter
+from dag.core.say import Say
 from dag.errors import UsageError
 from dag.io.build.journal import Journal, read_journal
 from dag.io.store.local import Store
 from dag.io.store.lock import holder
 from dag.io.store.objects import StoreError
 from dag.io.store.runs import Run
-
-Say = Callable[[str], None]
 
 _LOOK = 0.25
 """Seconds between two looks at a log that grows."""

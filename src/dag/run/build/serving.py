@@ -18,14 +18,14 @@ from dag.core.arch import Arch
 from dag.core.build.scripts import melange_of
 from dag.core.build.served import ServedPackages
 from dag.core.package.apk import BrokenPackage, archive_of
-from dag.core.package.apkindex import FILE_NAME, Entry
+from dag.core.package.apkindex import FILE_NAME, IndexEntry
 from dag.core.package.model import Package
 from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
 from dag.core.package.rewriting import Unchangeable, replace_named
 from dag.core.shell import script_text
 from dag.io import durable
 from dag.io.package.packagecache import PackageCache
-from dag.io.package.patience import Patience
+from dag.io.package.patience import ServerPatience
 from dag.io.package.prover import open_inside
 from dag.report.words import some
 
@@ -93,7 +93,9 @@ class PackageServer:
         if any("://" in place for place in places):
             from dag.io.package.reach import Fetcher, Reach  # HTTP takes long to import
 
-            fetcher = Fetcher(Reach(hosts_of(self.named.values())), Patience(in_all=_PATIENCE))
+            fetcher = Fetcher(
+                Reach(hosts_of(self.named.values())), ServerPatience(in_all=_PATIENCE)
+            )
         return PackageCache(self.arch.apk, fetcher, self.place)
 
     def lay_out(self, package: Package, served: ServedPackages, place: Path) -> ServedPackages:
@@ -201,10 +203,10 @@ class PackageServer:
 
     def _by_directory(
         self, package: Package, served: ServedPackages, folder: Path
-    ) -> dict[Path, list[Entry]]:
+    ) -> dict[Path, list[IndexEntry]]:
         """Return the packages by the directories that stand in for their repositories."""
         left = list(served.packages)
-        found: dict[Path, list[Entry]] = {}
+        found: dict[Path, list[IndexEntry]] = {}
         for number, root in enumerate(self._places(package).values()):
             found[folder / str(number)] = [one for one in left if one.repository == root]
             left = [one for one in left if one.repository != root]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from dag.core.package.directory import Definitions
 from dag.core.package.makefile import KeyMaker
 from dag.core.package.model import Package
 from dag.core.package.problems import FileProblem
+from dag.core.say import Say
 from dag.core.shell import ShellScript
 from dag.core.store.layout import STATE
 from dag.core.store.records import Record
@@ -47,7 +48,7 @@ from dag.run.build.directory import (
 from dag.run.build.engine import Engine, Observer
 from dag.run.build.group import BuildGroup
 from dag.run.build.inputs import read_inputs
-from dag.run.build.pages import PageWriter, RunPlace
+from dag.run.build.pages import KeptRun, PageWriter
 from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import built_finder, find_finished
 from dag.run.build.runner import Runner
@@ -60,8 +61,6 @@ from dag.run.build.stores import read_others
 from dag.run.build.workspace import fingerprints, split_by_package
 from dag.run.graph.definitions import read_definitions
 from dag.run.sources.place import cache_beside
-
-Say = Callable[[str], None]
 
 
 class Build:
@@ -330,7 +329,7 @@ class Build:
         """Return what keeps the page about the run, if one was asked for."""
         if self.options.report is None:
             return []
-        place = RunPlace(self.store, run.known.run, self._store_name)
+        place = KeptRun(self.store, run.known.run, self._store_name)
         return [PageWriter(Path(self.options.report), scheduler, self.about, place)]
 
     def end_without_units(self, run_id: str = "") -> Result:

@@ -9,12 +9,13 @@ from pathlib import Path
 from dag.core.arch import Arch
 from dag.core.build.options import BuildOptions
 from dag.core.build.result import Result
+from dag.core.say import Say
 from dag.errors import UsageError
 from dag.io.package.makefile import makefile_of
 from dag.io.store.local import Store
 from dag.run.build.builder import Builder, this_machine
 from dag.run.build.here import build_here
-from dag.run.build.session import Build, Say
+from dag.run.build.session import Build
 from dag.run.build.stores import open_store, read_store, store_place
 from dag.run.build.tools import Tools
 from dag.run.lasting import reading_what_lasts

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
 from dag.core.arch import Arch
+from dag.core.say import Say
 from dag.core.store.buckets import Bucket
 from dag.core.store.layout import STATE
 from dag.errors import InfrastructureError, UsageError
@@ -15,8 +16,6 @@ from dag.io.store.local import Store
 from dag.io.store.ownkey import move_out, require_conditions
 from dag.io.store.places import StorePlace, open_place
 from dag.io.store.takeover import old_records, read_old_records, take_over
-
-Say = Callable[[str], None]
 
 
 class NamesStore(Protocol):

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dag.core.arch import Arch
 from dag.core.limits import ALL_LISTED_PACKAGES, NAMED_REPOSITORIES, PUBLIC_KEY
-from dag.core.package.apkindex import FILE_NAME, Entry, PackageRepository
+from dag.core.package.apkindex import FILE_NAME, IndexEntry, PackageRepository
 from dag.core.package.repositories import (
     NamedByUser,
-    Place,
+    NamedPlace,
     Repositories,
     Trust,
     hosts_of,
@@ -26,14 +26,14 @@ from dag.core.web import redact
 from dag.errors import DagError, InfrastructureError
 from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
-from dag.io.package.patience import Forbidden, Patience, Unreachable
+from dag.io.package.patience import Forbidden, ServerPatience, Unreachable
 from dag.report.words import some
 
 if TYPE_CHECKING:
     from dag.io.package.reach import Fetcher
 
 _AT_ONCE = 8
-_STRANGERS = Patience(connect=10.0, silence=20.0, in_all=120.0)
+_STRANGERS = ServerPatience(connect=10.0, silence=20.0, in_all=120.0)
 """How long a server is waited for that a definition names."""
 _SECONDS = 180.0
 """After so long no further one of these is asked, however many they are."""
@@ -102,7 +102,7 @@ class Asking:
 
     def _untrusted(self) -> Iterator[tuple[str, str]]:
         """Yield the packages whose environments trust a repository of the user's not, and why."""
-        known: dict[tuple[Place, ...], str | None] = {}
+        known: dict[tuple[NamedPlace, ...], str | None] = {}
         for name, trust in self._trusts.items():
             if self._named.repositories and not trust.ignores_signatures:
                 if trust.keys not in known:
@@ -166,11 +166,13 @@ class Asking:
                 if count > ALL_LISTED_PACKAGES.most:
                     self._indexes[place] = ALL_LISTED_PACKAGES.error(index.where)
 
-    def _entries(self, place: str) -> Iterator[Entry]:
+    def _entries(self, place: str) -> Iterator[IndexEntry]:
         index = self._indexes.get(place)
         return iter(index.entries if isinstance(index, Index) else ())
 
-    def _joined(self, common: PackageRepository, places: Collection[Place]) -> PackageRepository:
+    def _joined(
+        self, common: PackageRepository, places: Collection[NamedPlace]
+    ) -> PackageRepository:
         there = {entry.repository for entry in common.entries}
         entries = [
             replace(entry, pin=place.pin) if place.pin else entry
@@ -182,11 +184,11 @@ class Asking:
 
     # ---- which are asked ----------------------------------------------------------------------
 
-    def _may_ask(self, place: Place) -> bool:
+    def _may_ask(self, place: NamedPlace) -> bool:
         """Return whether a repository that a stranger names is looked at."""
         return place.is_url or self._inside(self._local_index(place)) is not None
 
-    def _local_index(self, place: Place) -> str:
+    def _local_index(self, place: NamedPlace) -> str:
         return f"{place.text}/{self._arch.apk}/{FILE_NAME}"
 
     def _inside(self, text: str) -> Path | None:
@@ -197,13 +199,13 @@ class Asking:
         except (OSError, ValueError):  # too long, or with characters that no path has
             return None
 
-    def _is_there(self, place: Place) -> bool:
+    def _is_there(self, place: NamedPlace) -> bool:
         try:
             return (self._directory / self._local_index(place)).exists()
         except (OSError, ValueError):
             return False
 
-    def _is_usable(self, place: Place, trust: Trust) -> bool:
+    def _is_usable(self, place: NamedPlace, trust: Trust) -> bool:
         index = self._indexes.get(place.text)
         if index is None:
             is_passed_over = place.is_inside or not (place.is_url or place.is_of_definition)
@@ -240,7 +242,7 @@ class Asking:
                 found[key_name(text)] = key
         return found
 
-    def _is_elsewhere(self, key: Place) -> bool:
+    def _is_elsewhere(self, key: NamedPlace) -> bool:
         """Return whether a key is a file that melange reads, and that is not the directory's."""
         return not (key.is_url or key.is_inside) and self._inside(key.text) is None
 

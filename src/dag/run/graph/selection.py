@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.core.build.options import SelectionOptions
 from dag.core.graph.foreign import foreign_needs
 from dag.core.graph.graph import Graph
-from dag.core.graph.remarks import Refusal, find_offers, find_places, find_refusals
+from dag.core.graph.remarks import EnvironmentRefusal, find_offers, find_places, find_refusals
 from dag.core.graph.stops import refuse_needs
 from dag.core.package.apkindex import offers
 from dag.core.package.directory import Definitions
@@ -41,7 +41,7 @@ class Selection:
     """Names that neither the directory nor a repository has → who needs them, and where that is said."""
     there: Mapping[str, Sequence[str]]
     """What there is of these names, in versions that nobody wants."""
-    refusals: Sequence[Refusal]
+    refusals: Sequence[EnvironmentRefusal]
     """The environments that apko does not make."""
     names: Collection[str]
     """Every name that the directory gives."""

@@ -13,13 +13,6 @@ from dag.core.decoding import Undecodable
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.listing import StoreListing, require_path
 from dag.core.jobs.manifest import JobSettings
-from dag.core.jobs.options import (
-    AttachOptions,
-    ClusterLogsOptions,
-    ClusterPageOptions,
-    ClusterStatusOptions,
-)
-from dag.core.jobs.publishing import PublishOptions
 from dag.core.store.layout import read_run_of
 from dag.errors import InfrastructureError
 from dag.io.kube.opening import opened_cluster
@@ -27,14 +20,10 @@ from dag.io.store.places import StorePlace
 from dag.report.terminal import Terminal, say
 from dag.run.build.storedruns import StoredRuns
 from dag.run.build.stores import store_place
-from dag.run.jobs.settings import agent_image, store_settings, with_identity
+from dag.run.jobs.settings import RunsOptions, agent_image, store_settings, with_identity
 from dag.run.jobs.stores import StoreAgent
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
-
-RunsOptions = (
-    ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions | PublishOptions | AttachOptions
-)
 
 
 @contextmanager

@@ -31,7 +31,6 @@ from dag.report.words import seconds
 
 _CHANGED = (404, 409, 422)
 """The status of a patch whose test has failed, as somebody else was faster; or of a Lease deleted."""
-Connect = Callable[[], Kube]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,11 @@ class StoreLease:
     """The Lease of a store as this process holds it; a thread renews it, whatever else goes on."""
 
     def __init__(
-        self, connect: Connect, key: StoreInCluster, note: DriverNote, say: Callable[[str], None]
+        self,
+        connect: Callable[[], Kube],
+        key: StoreInCluster,
+        note: DriverNote,
+        say: Callable[[str], None],
     ) -> None:
         """Take what opens a connection, and what others are told of the driver."""
         self._connect = connect

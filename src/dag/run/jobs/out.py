@@ -14,7 +14,7 @@ from dag.io.retries import RetryPolicy, retry_async
 from dag.report.terminal import Terminal
 from dag.report.words import count, some
 from dag.run.jobs.attempt import JobFollower
-from dag.run.pod.out import Target, copy_files, end_serving, list_files
+from dag.run.pod.out import OutTarget, copy_files, end_serving, list_files
 
 _END = RetryPolicy(attempts=6, first=0.5)
 
@@ -58,7 +58,7 @@ class Delivery:
         listing = await list_files(kube, path, run, self.arch)
         given = {name: file.digest for name, file in listing.files.items()}
         self._require(given)
-        await copy_files(kube, path, run, Target(self.directory, self.arch), listing.files)
+        await copy_files(kube, path, run, OutTarget(self.directory, self.arch), listing.files)
         with suppress(DagError):  # everything is here, and the agent ends by itself, later
             await retry_async(
                 lambda: end_serving(kube, path, run),

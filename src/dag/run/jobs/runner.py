@@ -37,7 +37,7 @@ from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.report.terminal import Terminal
 from dag.run.build.resolving import ResolvedUnit, UnitResolver, names_given
-from dag.run.build.runner import Answer, Ended
+from dag.run.build.runner import Ended, ProofEnd
 from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.logs import read_lines
 from dag.run.jobs.news import RunNews
@@ -147,7 +147,7 @@ class JobRunner:
         failure = failure_of(key, attempt, (ending, pod), lines=lines, lacking=unit.lacking)
         return msgspec.structs.replace(failure, used=answer.used if answer else None)
 
-    async def prove(self, prove: ProvePackages) -> Answer:
+    async def prove(self, prove: ProvePackages) -> ProofEnd:
         """Take what the agent has proven."""
         found = self._collected.pop((prove.key, prove.attempt))
         self._take(found.record)

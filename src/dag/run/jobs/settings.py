@@ -23,18 +23,16 @@ from dag.report.terminal import Terminal
 from dag.run.pod.access import read_identity
 from dag.run.pod.bundle import BundleTarget
 
-StoreOptions = (
-    UnitBuildOptions
-    | AttachOptions
-    | ClusterStatusOptions
-    | ClusterLogsOptions
-    | ClusterPageOptions
-    | PublishOptions
+RunsOptions = (
+    ClusterStatusOptions | ClusterLogsOptions | ClusterPageOptions | PublishOptions | AttachOptions
 )
+"""The flags of a command that reads the runs of a store."""
+AgentImageOptions = UnitBuildOptions | RunsOptions
+"""The flags of a command that has agents do something to a store, and pushes their image."""
 
 
 def store_settings(
-    options: StoreOptions | DoctorOptions, namespace: str, arch: Arch
+    options: AgentImageOptions | DoctorOptions, namespace: str, arch: Arch
 ) -> JobSettings:
     """Return the settings of Jobs of no run yet, without their images.
 
@@ -71,7 +69,7 @@ async def with_identity(kube: Kube, settings: JobSettings) -> JobSettings:
     return replace(settings, identity=identity)
 
 
-def agent_image(options: StoreOptions, terminal: Terminal) -> str:
+def agent_image(options: AgentImageOptions, terminal: Terminal) -> str:
     """Push the agent's image, and return the name by which nodes know it.
 
     Raises:

@@ -43,7 +43,7 @@ from dag.io.kube.watch import Listed, ObjectGone, ObjectSeen, WatchStopped, watc
 from dag.report.terminal import Terminal
 from dag.run.pod.create import create_pod, find_pod, pods_path
 from dag.run.pod.driver import Outward, WatchDriver
-from dag.run.pod.out import Target, fetch_packages
+from dag.run.pod.out import OutTarget, fetch_packages
 
 
 class PodFollower:
@@ -56,7 +56,7 @@ class PodFollower:
         rules: WatchRules,
         terminal: Terminal,
         *,
-        target: Target | None = None,
+        target: OutTarget | None = None,
         quiet: bool = False,
     ) -> None:
         """Take `target` for the place of what is brought back; with `quiet`, -v tells the rest."""

@@ -45,7 +45,7 @@ _FILE = re.compile(r"packages/(?:[^/.\0][^/\0]*/)*[^/.\0][^/\0]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OutTarget:
     """The place of what is brought back: packages below their architecture, the rest below `label`."""
 
     directory: Path
@@ -60,7 +60,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PodListing:
     """The files of a pod that are brought back, and those that stay there."""
 
     files: dict[str, ListedFile]
@@ -78,7 +78,7 @@ class ListedFile:
 
 
 async def fetch_packages(
-    kube: Kube, pod_path: str, run: str, target: Target, terminal: Terminal
+    kube: Kube, pod_path: str, run: str, target: OutTarget, terminal: Terminal
 ) -> DagError | None:
     """Copy what a build left in its Pod, and let the Pod end; return what went wrong.
 
@@ -99,7 +99,7 @@ async def fetch_packages(
 
 
 async def copy_packages(
-    kube: Kube, pod_path: str, run: str, target: Target, terminal: Terminal
+    kube: Kube, pod_path: str, run: str, target: OutTarget, terminal: Terminal
 ) -> None:
     """Copy what the build left in `packages/`, and its log beside it, and let the Pod end.
 
@@ -124,7 +124,7 @@ async def copy_packages(
     await end_serving(kube, pod_path, run)
 
 
-async def list_files(kube: Kube, pod_path: str, run: str, arch: str) -> Listing:
+async def list_files(kube: Kube, pod_path: str, run: str, arch: str) -> PodListing:
     """Ask a Pod what it serves; it may just be starting to.
 
     Raises:
@@ -144,7 +144,7 @@ async def list_files(kube: Kube, pod_path: str, run: str, arch: str) -> Listing:
 
 
 async def copy_files(
-    kube: Kube, pod_path: str, run: str, target: Target, files: Mapping[str, ListedFile]
+    kube: Kube, pod_path: str, run: str, target: OutTarget, files: Mapping[str, ListedFile]
 ) -> None:
     """Copy files that a Pod serves, unless the directory has them; the Pod waits meanwhile.
 
@@ -226,7 +226,7 @@ def prepare_directory(directory: Path, definitions: Path) -> None:
         ) from error
 
 
-def parse_listing(text: str, arch: str) -> Listing:
+def parse_listing(text: str, arch: str) -> PodListing:
     """Read the lines of sha256sum, of a pod that builds for `arch`.
 
     Raises:
@@ -247,7 +247,7 @@ def parse_listing(text: str, arch: str) -> Listing:
             others.append(name)
         else:
             raise BuildError(f"the build left a file that --out does not take: {name[:200]!r}")
-    return Listing(files, others)
+    return PodListing(files, others)
 
 
 def limit_of(name: str, arch: str) -> Limit | None:

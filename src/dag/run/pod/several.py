@@ -16,7 +16,7 @@ from dag.errors import DagError, Interrupted
 from dag.io.kube.api import Kube
 from dag.report.terminal import Terminal
 from dag.run.pod.follow import PodFollower
-from dag.run.pod.out import Target
+from dag.run.pod.out import OutTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +28,11 @@ class FollowOptions:
     out: Path | None = None
     """Where built packages are brought."""
 
-    def target(self, arch: str, label: str) -> Target | None:
+    def target(self, arch: str, label: str) -> OutTarget | None:
         """Return the place of what one Pod has built."""
-        return None if self.out is None else Target(self.out, arch, label)
+        return None if self.out is None else OutTarget(self.out, arch, label)
 
-    def rules(self, target: Target | None) -> WatchRules:
+    def rules(self, target: OutTarget | None) -> WatchRules:
         """Return the rules for the watch of a Pod that builds."""
         return WatchRules(
             pending_timeout=self.pending_timeout,

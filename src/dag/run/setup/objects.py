@@ -64,7 +64,7 @@ NOTHING = "nothing was added to it"
 ObjectStep = Ensure | KeepTrust | Extend | Tolerate | Publish | ProveByPod | KeepFiles
 
 
-class Objects:
+class ClusterObjects:
     """The objects of one cluster that steps change; `tell` is told why something takes time."""
 
     def __init__(self, kube: Kube, tell: Callable[[str], None]) -> None:

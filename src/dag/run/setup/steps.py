@@ -24,7 +24,7 @@ from dag.core.setup.steps import (
     ProveByPod,
     Publish,
     Removal,
-    Run,
+    RunProgram,
     SetupPlan,
     SetupStep,
     Tolerate,
@@ -34,7 +34,7 @@ from dag.io import programs
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
-from dag.run.setup.objects import ABSENT, FOREIGN, THERE, Objects
+from dag.run.setup.objects import ABSENT, FOREIGN, THERE, ClusterObjects
 
 _SETTLING = 10.0
 """Seconds in which what a command has done must become visible."""
@@ -85,7 +85,7 @@ class Setup:
         async with self._close_at_end():
             reachable = await self._reconnect()
             for step in reversed(self._plan.steps):
-                if isinstance(step, Connect) or not (reachable or isinstance(step, Run)):
+                if isinstance(step, Connect) or not (reachable or isinstance(step, RunProgram)):
                     continue
                 try:
                     look = await self._look(step)
@@ -122,7 +122,7 @@ class Setup:
             )
 
     def _require_programs(self) -> None:
-        steps = (step for step in self._plan.steps if isinstance(step, Run | Connect))
+        steps = (step for step in self._plan.steps if isinstance(step, RunProgram | Connect))
         programs.require(list(dict.fromkeys(step.argv[0] for step in steps)))
 
     @asynccontextmanager
@@ -134,7 +134,7 @@ class Setup:
                 await self._connected.close()
                 self._connected = None
 
-    def _objects(self) -> Objects:
+    def _objects(self) -> ClusterObjects:
         # This waits until it is needed, because a step may have to make the credentials.
         if self._connected is None:
             cluster = connect(self._plan.kubeconfig, self._plan.context)
@@ -143,11 +143,11 @@ class Setup:
                 context = f"context {self._plan.context}, " if self._plan.context else ""
                 self._terminal.say(f"the cluster is {context}{cluster.server}")
                 self._told_cluster = True
-        return Objects(self._connected, self._tell)
+        return ClusterObjects(self._connected, self._tell)
 
     async def _do(self, step: SetupStep) -> str:
         match step:
-            case Run():
+            case RunProgram():
                 return await self._run(step)
             case Connect():
                 await self._execute(step.title, step.argv)
@@ -166,9 +166,9 @@ class Setup:
 
     async def _look(self, step: SetupStep) -> Look:
         match step:
-            case Run(undo=()) | Connect() | Forbid():
+            case RunProgram(undo=()) | Connect() | Forbid():
                 return Look()
-            case Run():
+            case RunProgram():
                 outcome = await self._look_at_run(step)
                 return (
                     Look(outcome=outcome)
@@ -191,14 +191,14 @@ class Setup:
                 return await self._objects().look(step)
 
     async def _remove(self, removal: Removal) -> str:
-        if not isinstance(removal.step, Run):
+        if not isinstance(removal.step, RunProgram):
             return await self._objects().remove(removal)
         if outcome := await self._look_at_run(removal.step):
             return outcome
         await self._execute(removal.step.title, removal.step.undo)
         return "removed"
 
-    async def _run(self, step: Run) -> str:
+    async def _run(self, step: RunProgram) -> str:
         if step.done and await self._is_true(step.done):
             return THERE
         await self._execute(step.title, step.argv, step.stdin, step.patience)
@@ -210,7 +210,7 @@ class Setup:
             )
         return "done"
 
-    async def _look_at_run(self, step: Run) -> str:
+    async def _look_at_run(self, step: RunProgram) -> str:
         """Return why undoing a step has nothing to remove, or nothing if it has."""
         if step.done and not await self._is_true(step.done, strict=True):
             return ABSENT

@@ -19,14 +19,14 @@ from dag.core.image.references import DEFAULT_HOST
 from dag.core.web import is_loopback, parse_retry_after
 from dag.errors import InfrastructureError
 from dag.io.image.registry.answers import parse_url
-from dag.io.image.registry.credentials import Credentials, Lookup, look_up
+from dag.io.image.registry.credentials import CredentialLookup, Credentials, look_up
 from dag.io.image.registry.refusals import Refused, parse_refusal
 from dag.io.web import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Scopes = tuple[str, ...]
+TokenScopes = tuple[str, ...]
 
 # A scheme, or a parameter of the scheme before it: these have a value, which may be empty.
 _PART = re.compile(
@@ -46,7 +46,7 @@ def push_scope(repository: str) -> str:
     return f"repository:{repository}:pull,push"
 
 
-def repository_of(scopes: Scopes) -> str:
+def repository_of(scopes: TokenScopes) -> str:
     """Return the repository that a request is about: that of its first scope, empty if it has none."""
     return scopes[0].split(":")[1] if scopes else ""
 
@@ -90,17 +90,17 @@ class Authorizer:
         self._send = send
         self._insecure = insecure
         self._lock = threading.Lock()
-        self._headers: dict[Scopes, str] = {}
-        self._lookups: dict[str, Lookup] = {}
+        self._headers: dict[TokenScopes, str] = {}
+        self._lookups: dict[str, CredentialLookup] = {}
         """The credentials by repository: those of one host may differ."""
         self._secrets: set[str] = set()
 
-    def header(self, scopes: Scopes) -> str | None:
+    def header(self, scopes: TokenScopes) -> str | None:
         """Return the header for a request that needs `scopes`, if one is known already."""
         with self._lock:
             return self._headers.get(scopes)
 
-    def answer(self, response: httpx2.Response, scopes: Scopes) -> str | None:
+    def answer(self, response: httpx2.Response, scopes: TokenScopes) -> str | None:
         """Return a new header after a 401, or None when there is nothing new to try.
 
         Raises:
@@ -119,7 +119,7 @@ class Authorizer:
             self._headers[scopes] = header
             return header
 
-    def describe(self, scopes: Scopes) -> str:
+    def describe(self, scopes: TokenScopes) -> str:
         """Return which credentials were used for `scopes`, or which files have none."""
         lookup = self._lookups.get(repository_of(scopes))
         return lookup.describe() if lookup else "no credentials were asked for"
@@ -130,7 +130,7 @@ class Authorizer:
             text = text.replace(secret, "***")
         return text
 
-    def _new_header(self, response: httpx2.Response, scopes: Scopes) -> str | None:
+    def _new_header(self, response: httpx2.Response, scopes: TokenScopes) -> str | None:
         challenges = [
             challenge
             for header in response.headers.get_list("www-authenticate")
@@ -154,7 +154,7 @@ class Authorizer:
         return self._lookups[repository].credentials
 
     def _get_token(
-        self, challenge: Challenge, scopes: Scopes, credentials: Credentials | None
+        self, challenge: Challenge, scopes: TokenScopes, credentials: Credentials | None
     ) -> str:
         try:
             realm = parse_url(challenge.parameters["realm"])

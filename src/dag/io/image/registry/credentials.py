@@ -48,7 +48,7 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Lookup:
+class CredentialLookup:
     """The credentials for a repository, or the reason why there are none."""
 
     credentials: Credentials | None
@@ -101,7 +101,7 @@ def credential_files() -> Iterator[CredentialFile]:
     yield CredentialFile(home / ".dockercfg", "HOME", is_bare=True)
 
 
-def look_up(host: str, repository: str = "") -> Lookup:
+def look_up(host: str, repository: str = "") -> CredentialLookup:
     """Return the credentials for a repository of a registry; the host includes the port.
 
     The first file that has any counts, and in it the entry with the longest path that fits. A
@@ -118,10 +118,10 @@ def look_up(host: str, repository: str = "") -> Lookup:
     for file in credential_files():
         found = _look_into(file, places)
         if isinstance(found, Credentials):
-            return Lookup(found, "; ".join(reasons))
+            return CredentialLookup(found, "; ".join(reasons))
         if not file.is_bare or file.path.exists():  # nobody misses what nobody writes any more
             reasons.append(found)
-    return Lookup(None, "; ".join(dict.fromkeys(reasons)))
+    return CredentialLookup(None, "; ".join(dict.fromkeys(reasons)))
 
 
 def _look_into(file: CredentialFile, places: Sequence[str]) -> Credentials | str:

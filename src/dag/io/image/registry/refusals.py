@@ -89,14 +89,14 @@ class Refused(RegistryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusalBody:
     """The body of an error: the codes of its entries, and its messages in one line."""
 
     codes: tuple[str, ...]
     text: str
 
 
-def parse_refusal(response: httpx2.Response) -> Refusal:
+def parse_refusal(response: httpx2.Response) -> RefusalBody:
     """Read the body of an error, fit to be shown.
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
@@ -110,7 +110,7 @@ def parse_refusal(response: httpx2.Response) -> Refusal:
         # Whatever the charset: what a stranger says is shown, and not let loose on a terminal.
         codes, text = (), response.content[: 4 * _LONGEST_TEXT].decode(errors="replace")
     line = " ".join(text.split())[:_LONGEST_TEXT]
-    return Refusal(codes, "".join(char if char.isprintable() else "?" for char in line))
+    return RefusalBody(codes, "".join(char if char.isprintable() else "?" for char in line))
 
 
 def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryError:

@@ -23,7 +23,7 @@ from dag.core.image.layers import (
 from dag.core.image.references import is_tag, parse_reference
 from dag.core.limits import REGISTRY_DOCUMENT
 from dag.io.image.registry.answers import parse_location, read_blob
-from dag.io.image.registry.auth import Scopes, pull_scope, push_scope
+from dag.io.image.registry.auth import TokenScopes, pull_scope, push_scope
 from dag.io.image.registry.refusals import Refused, RegistryError
 from dag.io.image.registry.requests import Body, RegistryTransport
 
@@ -54,7 +54,7 @@ class ImageRepository:
         """Take a name without host; `writes` asks for push access from the first request on."""
         self._transport = transport
         self.name = name
-        self._scopes: Scopes = (push_scope(name) if writes else pull_scope(name),)
+        self._scopes: TokenScopes = (push_scope(name) if writes else pull_scope(name),)
 
     @property
     def host(self) -> str:
@@ -212,7 +212,7 @@ class ImageRepository:
         # Added as text: the session's own query is the registry's, and may be signed as it is.
         return httpx2.URL(f"{session}{'&' if '?' in session else '?'}digest={quote(digest)}")
 
-    def _open_upload(self, path: str, scopes: Scopes) -> str | None:
+    def _open_upload(self, path: str, scopes: TokenScopes) -> str | None:
         response = self._transport.send(
             "POST",
             self._url(path),

@@ -11,7 +11,7 @@ import httpx2
 
 from dag.core.web import MAX_REDIRECTS, is_loopback, parse_retry_after
 from dag.io.image.registry import answers as registry_answers
-from dag.io.image.registry.auth import Authorizer, Scopes, repository_of
+from dag.io.image.registry.auth import Authorizer, TokenScopes, repository_of
 from dag.io.image.registry.clients import RegistryClients
 from dag.io.image.registry.refusals import (
     Refused,
@@ -119,7 +119,7 @@ class RegistryTransport:
         method: str,
         url: httpx2.URL,
         *,
-        scopes: Scopes,
+        scopes: TokenScopes,
         ok: Collection[int],
         headers: dict[str, str] | None = None,
         body: Body | None = None,
@@ -154,7 +154,7 @@ class RegistryTransport:
                 raise self._refusal(self._read(response), scopes)
         raise circling(self.host, url)
 
-    def credentials(self, scopes: Scopes) -> str:
+    def credentials(self, scopes: TokenScopes) -> str:
         """Return in words which credentials were used for `scopes`, if any were asked for."""
         return self._auth.describe(scopes)
 
@@ -248,7 +248,7 @@ class RegistryTransport:
                 " send X-Forwarded-Proto",
             )
 
-    def _refusal(self, response: httpx2.Response, scopes: Scopes) -> Refused:
+    def _refusal(self, response: httpx2.Response, scopes: TokenScopes) -> Refused:
         said = parse_refusal(response)
         request = response.request
         status = response.status_code

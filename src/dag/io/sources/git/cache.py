@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dag.core.sources.checkouts import WHOLE, GitRepository, Want
-from dag.core.sources.downloads import Place, SourceProblem
+from dag.core.sources.downloads import SourceProblem, StepPlace
 from dag.core.sources.remotes import Remote, locate
 from dag.errors import InfrastructureError, UsageError
 from dag.io import durable
@@ -142,7 +142,9 @@ class GitCache:
                     self._run.links.add(link)
                     group.create_task(self._submodule(link, place, repository, deep + 1))
 
-    async def _submodule(self, link: Link, place: Place, parent: GitRepository, deep: int) -> None:
+    async def _submodule(
+        self, link: Link, place: StepPlace, parent: GitRepository, deep: int
+    ) -> None:
         try:
             remote = self._locate(link, deep)
         except UsageError as error:
@@ -176,7 +178,7 @@ class GitCache:
             problems=known.problems + outcome.problems,
         )
 
-    async def _refresh(self, repository: GitRepository) -> tuple[GitOutcome, dict[Link, Place]]:
+    async def _refresh(self, repository: GitRepository) -> tuple[GitOutcome, dict[Link, StepPlace]]:
         directory = self._cache.directory / GIT / f"{repository.path}.git"
         git = Git(directory, self._limits, credentials=self._credentials)
         bare = BareRepository(git, self._cache.records, self._cache.directory)
@@ -189,7 +191,7 @@ class GitCache:
         if bare.state.depth is not None and bare.state.depth != WHOLE and repository.depth == WHOLE:
             missing = list(repository.wants)
         problems: list[SourceProblem] = []
-        links: dict[Link, Place] = {}
+        links: dict[Link, StepPlace] = {}
         if missing:
             self._watcher.begin(repository.path, repository.uri)
             try:
