@@ -30,7 +30,7 @@ GKE_DRIVER = "secrets-store-gke.csi.k8s.io"
 """The CSI driver of GKE's own add-on. https://cloud.google.com/secret-manager/docs/secret-manager-managed-csi-component"""
 _PROVIDERS = {CSI_DRIVER: "gcp", GKE_DRIVER: "gke"}
 
-NAMESPACE = "dag-builds"
+BUILD_NAMESPACE = "dag-builds"
 """The namespace that is proposed: builds need a Pod Security level that no other pod should have."""
 SIGNING_KEY = "melange-signing-key"
 _RBAC = "rbac.authorization.k8s.io"
@@ -77,7 +77,7 @@ ARM_TOLERATION: KubeObject = {
 class ClusterSettings:
     """The things that a cluster is to have; an empty value asks for nothing."""
 
-    namespace: str = NAMESPACE
+    namespace: str = BUILD_NAMESPACE
     is_proposed: bool = False
     """Whether nobody has named the namespace, so that it must be one that `dag` makes."""
     service_account: str = "default"

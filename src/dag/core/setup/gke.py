@@ -17,10 +17,9 @@ from dag.core.setup.cluster import (
     cluster_steps,
     secret_flags,
 )
-from dag.core.setup.steps import Connect, LineCheck, RunProgram, SetupPlan, SetupStep, Words
+from dag.core.setup.steps import MARK, Connect, LineCheck, RunProgram, SetupPlan, SetupStep, Words
 from dag.errors import UsageError
 
-_MARK = "made by dag setup"
 _LABEL = "--labels=managed_by=dag"
 _LABELLED = "--format=value(labels.managed_by)"
 _BINDINGS = (
@@ -316,10 +315,10 @@ def _account(settings: GkeSettings, email: str, purpose: str) -> Iterator[SetupS
     name = email.partition("@")[0]
     yield RunProgram(
         title=f"Account {name}: {purpose}",
-        argv=(*accounts, "create", name, project, f"--description={_MARK}"),
+        argv=(*accounts, "create", name, project, f"--description={MARK}"),
         done=LineCheck(email, _describe_account(settings, email, "email")),
         undo=(*accounts, "delete", email, project, "--quiet"),
-        ours=LineCheck(_MARK, _describe_account(settings, email, "description")),
+        ours=LineCheck(MARK, _describe_account(settings, email, "description")),
     )
 
 
@@ -345,7 +344,7 @@ def _binding(
             f"{role[0].partition('=')[2]},{whom}", (*noun, "get-iam-policy", *thing, *_BINDINGS)
         ),
         undo=(*noun, "remove-iam-policy-binding", *words),
-        ours=LineCheck(_MARK, _describe_account(settings, account, "description")),
+        ours=LineCheck(MARK, _describe_account(settings, account, "description")),
     )
 
 

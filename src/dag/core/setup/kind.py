@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dag.core.setup.cluster import ClusterSettings, cluster_steps
 from dag.core.setup.steps import (
+    MARK,
     Connect,
     Ensure,
     LineCheck,
@@ -24,7 +25,6 @@ from dag.errors import UsageError
 REGISTRY_IMAGE = "docker.io/library/registry:3"
 _INSIDE = 5000
 """The port inside the registry's container."""
-_MARK = "made by dag setup"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 # kind's images have had this since v0.27.0; older ones need it.
@@ -102,7 +102,7 @@ def _steps(settings: KindSettings) -> Iterator[SetupStep]:
         stdin=_CONFIG,
         done=there,
         undo=("kind", "delete", "cluster", f"--name={name}"),
-        ours=LineCheck(_MARK, ("docker", "exec", f"{name}-control-plane", "cat", "/etc/made-by")),
+        ours=LineCheck(MARK, ("docker", "exec", f"{name}-control-plane", "cat", "/etc/made-by")),
     )
     yield Connect(
         title="Credentials in your kubeconfig",
@@ -142,7 +142,7 @@ def _create(name: str) -> str:
     # kind has no labels, so the mark is a file on the node.
     return f"""\
 kind create cluster --name={name} --config=- --wait=5m &&
-docker exec {name}-control-plane sh -c "echo {_MARK} >/etc/made-by"
+docker exec {name}-control-plane sh -c "echo {MARK} >/etc/made-by"
 """
 
 

@@ -13,7 +13,7 @@ from dag.core.kinds import DURATION, FILE, NAME, TEXT, URL, ValueKind, whole
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.package.options import DirectoryOptions, GeneralOptions
 from dag.core.pod.options import CSI_DRIVER
-from dag.core.setup.cluster import BINFMT_IMAGE, GITHUB, NAMESPACE
+from dag.core.setup.cluster import BINFMT_IMAGE, BUILD_NAMESPACE, GITHUB
 from dag.core.setup.kind import REGISTRY_IMAGE
 from dag.core.setup.network import NETWORK
 from dag.errors import UsageError
@@ -53,7 +53,7 @@ class BuilderOptions(Options):
     }
 
     namespace: str | None = flag(
-        NAME, "-n --namespace", "Prepare this namespace for the builds.", shown=NAMESPACE
+        NAME, "-n --namespace", "Prepare this namespace for the builds.", shown=BUILD_NAMESPACE
     )
     service_account: str = flag(
         NAME, "--service-account", "Have pods run as this service account.", default="default"

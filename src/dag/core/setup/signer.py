@@ -33,7 +33,7 @@ from dag.core.setup.steps import (
 )
 from dag.core.store.buckets import Bucket
 
-NAMESPACE = "dag-signer"
+SIGNER_NAMESPACE = "dag-signer"
 NAME = "dag-signer"
 """The name of everything in that namespace."""
 _ENGINES, _STATE, _STORE = "/etc/dag/engines", "/dag-agent", "/dag-store"
@@ -45,7 +45,7 @@ _DEADLINE = 3600
 class SignerSettings:
     """A signer."""
 
-    namespace: str = NAMESPACE
+    namespace: str = SIGNER_NAMESPACE
     is_proposed: bool = False
     """Whether nobody has named the namespace, so that it must be one that `dag` makes."""
     store: Claim | Bucket

@@ -13,10 +13,10 @@ from dag.core.kinds import ARCH, DURATION, FILE, NAME, TEXT, ValueKind
 from dag.core.kube.options import ContextOptions, KubeconfigOptions
 from dag.core.pod.options import CSI_DRIVER, BucketSecretOptions
 from dag.core.pod.scheduling import SchedulingOptions
-from dag.core.setup.cluster import NAMESPACE as BUILDS
+from dag.core.setup.cluster import BUILD_NAMESPACE
 from dag.core.setup.network import NETWORK
 from dag.core.setup.options import Annotation, SetupOptions, parse_annotation
-from dag.core.setup.signer import NAMESPACE
+from dag.core.setup.signer import SIGNER_NAMESPACE
 from dag.errors import UsageError
 
 
@@ -31,7 +31,7 @@ class SignerPlaceOptions(Options):
         NAME,
         "--signer-namespace",
         "Make the signer in this namespace, in which nobody builds.",
-        shown=NAMESPACE,
+        shown=SIGNER_NAMESPACE,
     )
     store: str | None = flag(
         TEXT,
@@ -128,7 +128,7 @@ class SignedBuildsOptions(Options):
         NAME,
         "-n --namespace",
         "Require that what builds in this namespace may create nothing where the signer is.",
-        shown=BUILDS,
+        shown=BUILD_NAMESPACE,
     )
     service_account: str = flag(
         NAME,
@@ -179,8 +179,8 @@ class SignerSetupOptions(
                 f"--signing-key-name {name!r} is no name of a key that apk finds",
                 hint="it has letters, digits and any of @._+-, and begins with none of .+-",
             )
-        place = self.signer_namespace or NAMESPACE
-        if place == (self.namespace or BUILDS):
+        place = self.signer_namespace or SIGNER_NAMESPACE
+        if place == (self.namespace or BUILD_NAMESPACE):
             raise UsageError(
                 f"the signer would be in {place}, where builds are, and so they would have its key",
                 hint="name another namespace with --signer-namespace",

@@ -32,6 +32,8 @@ GUEST = "dag-setup"
 """The field manager of what we add to somebody else's object. It is another one, because all fields
 of one manager come and go together."""
 
+MARK = "made by dag setup"
+"""The words on what is no object of Kubernetes, where there is room for a sentence."""
 TOLERATED = "dag/tolerates"
 """The label of a DaemonSet that `Tolerate` has changed."""
 
@@ -150,18 +152,9 @@ class Forbid:
     user: str
 
 
-SetupStep = (
-    RunProgram
-    | Connect
-    | Ensure
-    | KeepTrust
-    | Extend
-    | Tolerate
-    | Publish
-    | ProveByPod
-    | KeepFiles
-    | Forbid
-)
+ObjectStep = Ensure | KeepTrust | Extend | Tolerate | Publish | ProveByPod | KeepFiles
+"""A step that is about objects of a cluster; undoing it removes those that are ours."""
+SetupStep = RunProgram | Connect | Forbid | ObjectStep
 
 FOREIGN_TRUST = (
     "whom the signer trusts would be up to whoever made it; delete it, and run this again"

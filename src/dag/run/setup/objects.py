@@ -22,6 +22,7 @@ from dag.core.setup.steps import (
     KeepFiles,
     KeepTrust,
     Look,
+    ObjectStep,
     ProveByPod,
     Publish,
     Removal,
@@ -60,8 +61,6 @@ THERE = "there already"
 FOREIGN = "somebody else made it, so it stays as it is"
 ABSENT = "not there"
 NOTHING = "nothing was added to it"
-
-ObjectStep = Ensure | KeepTrust | Extend | Tolerate | Publish | ProveByPod | KeepFiles
 
 
 class ClusterObjects:
@@ -294,11 +293,9 @@ class ClusterObjects:
             raise
         return "removed"
 
-    async def _remove(self, step: ObjectStep, manifest: KubeObject) -> str:
-        look = await self._look_at(step, manifest)
-        for removal in look.removals:
-            return await self._delete(removal.manifest)
-        return look.outcome
+    async def _remove_pod(self, step: ProveByPod) -> str:
+        look = await self._look_at(step, step.pod)
+        return await self._delete(look.removals[0].manifest) if look.removals else look.outcome
 
     async def _delete(self, seen: KubeObject) -> str:
         path, uid = object_path(seen), seen["metadata"]["uid"]
@@ -330,7 +327,7 @@ class ClusterObjects:
         return await self._kube.find(object_path(manifest))
 
     async def _prove(self, step: ProveByPod) -> str:
-        if await self._remove(step, step.pod) == FOREIGN:
+        if await self._remove_pod(step) == FOREIGN:
             raise InfrastructureError(
                 f"{name_of(step.pod)} is somebody else's",
                 hint="delete it if nobody needs it; the test makes one of that name",
@@ -345,13 +342,13 @@ class ClusterObjects:
                 self._tell(said)
             if time.monotonic() > deadline:
                 why = said or "it did not start"
-                await self._remove(step, step.pod)
+                await self._remove_pod(step)
                 raise InfrastructureError(
                     f"{step.title}: it did not end within {step.seconds:.0f} s: {why}"
                 )
             await asyncio.sleep(_PAUSE)
             pod = await self._kube.get(object_path(step.pod))
-        await self._remove(step, step.pod)
+        await self._remove_pod(step)
         if phase == "Failed":
             words = _last_words(pod)
             raise InfrastructureError(f"{step.title}: {words.message}", hint=words.hint)

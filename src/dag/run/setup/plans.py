@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag.core.jobs.stores import store_on_cluster
-from dag.core.setup.cluster import GKE_DRIVER, NAMESPACE, ClusterSettings, cluster_plan
+from dag.core.setup.cluster import BUILD_NAMESPACE, GKE_DRIVER, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
-from dag.core.setup.signer import NAMESPACE as SIGNER_NAMESPACE
-from dag.core.setup.signer import SignerSettings, signer_plan
+from dag.core.setup.signer import SIGNER_NAMESPACE, SignerSettings, signer_plan
 from dag.core.setup.signeroptions import SignerSetupOptions
 from dag.core.setup.steps import SetupPlan
 from dag.errors import UsageError
@@ -147,7 +146,7 @@ def plan_signer(options: SignerSetupOptions) -> SetupPlan:
         replaces_engines=options.replaces_engines,
         trusts_store=options.trusts_store,
         schedule=options.schedule,
-        builds=options.namespace or NAMESPACE,
+        builds=options.namespace or BUILD_NAMESPACE,
         service_account=options.service_account,
         users=options.users,
         annotations={one.key: one.value for one in options.annotations},
@@ -169,7 +168,7 @@ def _engine(path: Path) -> tuple[str, str]:
 
 def _builds(options: BuilderOptions) -> ClusterSettings:
     return ClusterSettings(
-        namespace=options.namespace or NAMESPACE,
+        namespace=options.namespace or BUILD_NAMESPACE,
         is_proposed=options.namespace is None,
         service_account=options.service_account,
         users=options.users,

@@ -14,20 +14,13 @@ from contextlib import asynccontextmanager
 
 from dag.core.setup.steps import (
     Connect,
-    Ensure,
-    Extend,
     Forbid,
-    KeepFiles,
-    KeepTrust,
     LineCheck,
     Look,
-    ProveByPod,
-    Publish,
     Removal,
     RunProgram,
     SetupPlan,
     SetupStep,
-    Tolerate,
 )
 from dag.errors import DagError, InfrastructureError, Interrupted
 from dag.io import programs
@@ -152,16 +145,7 @@ class Setup:
             case Connect():
                 await self._execute(step.title, step.argv)
                 return "done"
-            case (
-                Ensure()
-                | KeepTrust()
-                | Extend()
-                | Tolerate()
-                | Publish()
-                | ProveByPod()
-                | KeepFiles()
-                | Forbid()
-            ):
+            case _:
                 return await self._objects().do(step)
 
     async def _look(self, step: SetupStep) -> Look:
@@ -169,25 +153,11 @@ class Setup:
             case RunProgram(undo=()) | Connect() | Forbid():
                 return Look()
             case RunProgram():
-                outcome = await self._look_at_run(step)
-                return (
-                    Look(outcome=outcome)
-                    if outcome
-                    else Look(
-                        removals=[
-                            Removal(what=f"what `{shlex.join(step.undo)}` removes", step=step)
-                        ]
-                    )
-                )
-            case (
-                Ensure()
-                | KeepTrust()
-                | Extend()
-                | Tolerate()
-                | Publish()
-                | ProveByPod()
-                | KeepFiles()
-            ):
+                if outcome := await self._look_at_run(step):
+                    return Look(outcome=outcome)
+                what = f"what `{shlex.join(step.undo)}` removes"
+                return Look(removals=[Removal(what=what, step=step)])
+            case _:
                 return await self._objects().look(step)
 
     async def _remove(self, removal: Removal) -> str:
