@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 
 from dag.core.kube.objects import KubeObject
 from dag.core.setup.forbidding import FORBIDDEN, NOT_APART
 from dag.core.setup.steps import (
-    ABSENT_WORDS,
     FOREIGN_TRUST,
     GUEST,
     MANAGER,
@@ -25,6 +23,7 @@ from dag.core.setup.steps import (
     KeepFiles,
     KeepTrust,
     LineCheck,
+    ObjectStep,
     ProveByPod,
     Publish,
     RunProgram,
@@ -35,114 +34,13 @@ from dag.core.setup.steps import (
 )
 from dag.report.envelope import envelope
 from dag.report.manifest import to_yaml
+from dag.report.setupfunctions import functions_called_in
 
-_COLUMNS = {
-    "OWNER": f".metadata.labels.{OWNER_LABEL.replace('.', chr(92) + '.')}",
-    "UID": ".metadata.uid",
-    "VERSION": ".metadata.resourceVersion",
-    "API": ".apiVersion",
-    "KIND": ".kind",
-    "NAMESPACE": ".metadata.namespace",
-    "NAME": ".metadata.name",
-    "MANAGERS": ".metadata.managedFields[*].manager",
-}
 _COLUMN = ("--no-headers", "-o", f"custom-columns=OWNER:.metadata.labels.{TOLERATED}")
-_CUSTOM = "secretproviderclass"
-"""The one kind that a cluster need not know."""
 _LOOKS = "# Look first: a look that fails ends this script, and nothing is deleted."
-_ROW = "owner uid version api kind namespace name managers"
-_SHOWN = f"custom-columns={','.join(f'{name}:{path}' for name, path in _COLUMNS.items())}"
-
-# The functions of the scripts. `exit` in one that is called in $(…) ends the script by `set -e`.
-_SAYS = """\
-says() { # LINE COMMAND…: does it print that line?
-  line=$1; shift
-  "$@" 2>/dev/null | grep -qxFe "$line"
-}"""
-_ASKS = f"""\
-asks() {{ # LINE COMMAND…: does it print that line? Without an answer this script ends.
-  line=$1; shift
-  if said=$("$@" 2>&1); then
-    printf '%s\\n' "$said" | grep -qxFe "$line"
-  elif [ $? -lt 126 ] && printf '%s\\n' "$said" | grep -qiE {shlex.quote(ABSENT_WORDS)}; then
-    false # an answer, too: there is no such thing
-  else
-    echo "whose it is cannot be seen, so nothing is deleted: $*: $said" >&2
-    exit 1
-  fi
-}}"""
-_SEE = f"""\
-gone= # yes, if there is no cluster any more
-see() {{ # KIND NAME, or -f URL: a line for each such object. Without an answer this script ends.
-  [ -z "$gone" ] || return 0
-  {{ said=$(kubectl get "$@" --ignore-not-found --no-headers -o \\
-    {shlex.quote(_SHOWN)} 2>&1 >&3); }} 3>&1 &&
-    return
-  # These are answers, too: it is not there, nor is anything of its kind.
-  if printf '%s\\n' "$said" | grep -qvE '\\(NotFound\\)|have a resource type "{_CUSTOM}"'; then
-    echo "whose it is cannot be seen, so nothing more is done: $*: $said" >&2
-    exit 1
-  fi
-}}"""
-_FREE = f"""\
-ours_to_make() {{ # KIND NAME, or -f URL: is there none of it that somebody else has made?
-  rows=$(see "$@") || exit 1
-  ! printf '%s\\n' "$rows" | grep -qvE '^({OWNER} .*[ ,]{MANAGER}(,.*)? *)?$' ||
-    {{ echo "$* is somebody else's and stays as it is" >&2; false; }}
-}}"""
-_OURS = f"""\
-ours() {{ # KIND NAME, or -f URL: the path, UID and version of each that dag has made
-  rows=$(see "$@") || exit 1
-  printf '%s\\n' "$rows" | while read -r {_ROW}; do
-    case $owner:,$managers, in
-      :*) continue ;;
-      {OWNER}:*,{MANAGER},*) ;;
-      *) echo "$* is somebody else's and stays as it is" >&2; continue ;;
-    esac
-    case $api in */*) root=/apis/$api ;; *) root=/api/$api ;; esac
-    [ "$namespace" = '<none>' ] || root=$root/namespaces/$namespace
-    case $kind in *s) kinds=${{kind}}es ;; *) kinds=${{kind}}s ;; esac
-    echo "$root/$(echo "$kinds" | tr A-Z a-z)/$name $uid $version"
-  done
-}}"""
-_LOOK = """\
-look() { # KIND NAME, or -f URL: say what is ours of it
-  seen=$(ours "$@")
-  [ -z "$seen" ] || echo "this is ours and goes: $*"
-}"""
-_ADDED = f"""\
-added() {{ # KIND NAME: the UID of the object, if dag has added something to it
-  rows=$(see "$@") || exit 1
-  printf '%s\\n' "$rows" | while read -r {_ROW}; do
-    case ,$managers, in *,{GUEST},*) echo "$uid" ;; esac
-  done
-}}"""
-_REMOVE = """\
-remove() { # KIND NAME, or -f URL: delete what dag has made of it, unless it changes meanwhile
-  seen=$(ours "$@")
-  printf '%s\\n' "$seen" | while read -r path uid version; do
-    [ -n "$path" ] || continue
-    printf '{"kind":"DeleteOptions","apiVersion":"v1","preconditions":%s}' \\
-      "{\\"uid\\":\\"$uid\\",\\"resourceVersion\\":\\"$version\\"}" |
-      kubectl delete --raw "$path" -f - >/dev/null
-    echo "deleted: $path"
-    case $1 in
-      namespace | pod) kubectl wait --for=delete "$@" --timeout=300s </dev/null ;;
-    esac
-  done
-}"""
-_FUNCTIONS = (
-    ("says", _SAYS),
-    ("asks", _ASKS),
-    ("see", _SEE),
-    ("ours_to_make", _FREE),
-    ("ours", _OURS),
-    ("look", _LOOK),
-    ("added", _ADDED),
-    ("remove", _REMOVE),
-)
-"""Each behind those that it calls."""
+_APPLY_OURS = f"kubectl apply --server-side --field-manager={MANAGER} -f -"
 _WIDE = 92
+"""Characters of a line from which on each flag has one of its own."""
 
 
 def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
@@ -155,10 +53,7 @@ def to_script(plan: SetupPlan, command: str, *, undo: bool = False) -> str:
     head = [f"#!/bin/sh\n# What `{_one_line(command)}` does.", "set -eu"]
     if plan.kubeconfig:
         head.append(f"export KUBECONFIG={shlex.quote(plan.kubeconfig)}")
-    functions: list[str] = []
-    for name, source in reversed(_FUNCTIONS):
-        if re.search(rf"\b{name} ", "\n".join([*functions, body])):
-            functions.insert(0, source)
+    functions = functions_called_in(body)
     if plan.context and "kubectl " in "\n".join([*functions, body]):
         context = shlex.quote(plan.context)
         head.append(f'kubectl() {{ command kubectl --context={context} "$@"; }}')
@@ -204,12 +99,23 @@ def _one_line(text: str) -> str:
 def _do(step: SetupStep) -> str:
     match step:
         case RunProgram():
-            asked = f"{_says(step.done)} ||\n" if step.done else ""
-            return asked + _command(step.argv, step.stdin)
+            return _run(step)
         case Connect():
             return _command(step.argv)
-        case Ensure() | KeepTrust() | KeepFiles():
-            return _make(step)
+        case Forbid():
+            return _forbid(step)
+        case _:
+            return _do_objects(step)
+
+
+def _do_objects(step: ObjectStep) -> str:
+    match step:
+        case Ensure():
+            return _ensure(step)
+        case KeepTrust():
+            return _keep_trust(step)
+        case KeepFiles():
+            return _keep_files(step)
         case Extend():
             return _apply(step.manifest, GUEST)
         case Tolerate():
@@ -230,30 +136,34 @@ def _do(step: SetupStep) -> str:
                     f"remove {pod}",
                 )
             )
-        case Forbid():
-            return _forbid(step)
 
 
-def _make(step: Ensure | KeepTrust | KeepFiles) -> str:
-    match step:
-        case Ensure():
-            thing = _thing(step.manifest)
-            otherwise = f"else\n  echo {shlex.quote(step.unless_foreign)} >&2\n  exit 1\n"
-            return (
-                f"if ours_to_make {thing}; then\n{_apply(step.manifest, MANAGER)}\n"
-                f"{otherwise if step.unless_foreign else ''}fi"
-            )
-        case KeepTrust():
-            return _keep_trust(step)
-        case KeepFiles():
-            thing = _thing(step.manifest)
-            files = [f"--from-file={key}={path}" for key, path in step.files.items()]
-            space = step.manifest["metadata"]["namespace"]
-            make = ["create", "secret", "generic", step.manifest["metadata"]["name"], "-n", space]
-            made = shlex.join(["kubectl", *make, *files, "--dry-run=client", "-o", "yaml"])
-            label = f"kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml"
-            apply = f"kubectl apply --server-side --field-manager={MANAGER} -f -"
-            return f"if ours_to_make {thing}; then\n  {made} |\n    {label} |\n    {apply}\nfi"
+def _run(step: RunProgram) -> str:
+    asked = f"{_says(step.done)} ||\n" if step.done else ""
+    return asked + _command(step.argv, step.stdin)
+
+
+def _ensure(step: Ensure) -> str:
+    otherwise = _ending(step.unless_foreign) if step.unless_foreign else ""
+    return (
+        f"if ours_to_make {_thing(step.manifest)}; then\n{_apply(step.manifest, MANAGER)}\n"
+        f"{otherwise}fi"
+    )
+
+
+def _ending(words: str) -> str:
+    """Return the other branch of an `if`, which ends the script with these words."""
+    return f"else\n  echo {shlex.quote(words)} >&2\n  exit 1\n"
+
+
+def _keep_files(step: KeepFiles) -> str:
+    metadata = step.manifest["metadata"]
+    files = [f"--from-file={key}={path}" for key, path in step.files.items()]
+    make = ["create", "secret", "generic", metadata["name"], "-n", metadata["namespace"]]
+    made = shlex.join(["kubectl", *make, *files, "--dry-run=client", "-o", "yaml"])
+    label = f"kubectl label --local -f - {OWNER_LABEL}={OWNER} -o yaml"
+    thing = _thing(step.manifest)
+    return f"if ours_to_make {thing}; then\n  {made} |\n    {label} |\n    {_APPLY_OURS}\nfi"
 
 
 def _forbid(step: Forbid) -> str:
@@ -279,20 +189,19 @@ def _keep_trust(step: KeepTrust) -> str:
     thing = _thing(step.manifest)
     get = f"kubectl get {thing} --ignore-not-found -o {shlex.quote(_DATA)}"
     mine = " ".join(f"-e {shlex.quote(json.dumps(name))}" for name in step.manifest["data"])
-    apply = f"kubectl apply --server-side --field-manager={MANAGER} -f -"
     lines = [
         f"if ours_to_make {thing}; then",
         f"others=$({get})",
         f"others=$(printf '%s\\n' \"$others\" | grep -vF {mine} || :)",
         f"{{ cat <<'EOF'\n{to_yaml(step.manifest)}EOF",
-        f"printf '%s\\n' \"$others\"; }} | {apply}",
+        f"printf '%s\\n' \"$others\"; }} | {_APPLY_OURS}",
         f"echo 'it trusts these engines:' {' '.join(step.manifest['data'])}",
         'if [ -n "$others" ]; then',
         "  echo 'and, as before:'",
         "  printf '%s\\n' \"$others\" | cut -d '\"' -f 2",
         f"  echo {shlex.quote(OTHERS_TRUSTED)}",
         "fi",
-        f"else\n  echo {shlex.quote(FOREIGN_TRUST)} >&2\n  exit 1\nfi",
+        f"{_ending(FOREIGN_TRUST)}fi",
     ]
     if step.replaces:
         lines[1:3] = ["others="]
