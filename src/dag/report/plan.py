@@ -16,7 +16,7 @@ from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlanSummary
 from dag.core.build.twice import is_second, package_of
 from dag.report.envelope import envelope, framed
-from dag.report.words import count, seconds, some, stuck_lines
+from dag.report.words import by_reason, count, seconds, some, stuck_lines
 
 
 class LimitedPlan(Struct, frozen=True):
@@ -54,8 +54,7 @@ def plan_lines(planned: LimitedPlan) -> Iterator[str]:
         yield f"blocked {name}: it needs {stuck}, which is in a cycle"
     for name, because in plan.unbuildable.items():
         yield f"blocked {name}: {because}"
-    for why in dict.fromkeys(plan.open.values()):
-        those = [name for name, reason in plan.open.items() if reason == why]
+    for why, those in by_reason(plan.open).items():
         yield f"open, melange chooses from repositories itself: {some(those, 10)}; {why}"
     if plan.steps:
         yield f"critical path: {' → '.join(expected.path)} ({seconds(expected.path_seconds)})"

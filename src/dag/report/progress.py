@@ -17,6 +17,7 @@ from dag.report.table import LiveTable, numbers
 from dag.report.terminal import Paint
 from dag.report.words import (
     blocked_lines,
+    by_reason,
     count,
     dubious_words,
     impossible_words,
@@ -173,10 +174,8 @@ def result_lines(
             yield from (f"    {line}" for line in unit.lines[-_LAST:])
     for unit in result.dubious:
         yield f"{unit.name} {unit.version} is {dubious_words(unit)}"
-    by_failure: dict[str, list[str]] = {}
-    for unit in result.with_state(UnitState.BLOCKED):
-        by_failure.setdefault(unit.blocked_by or "", []).append(unit.name)
-    for cause, blocked in by_failure.items():
+    blockers = {one.name: one.blocked_by or "" for one in result.with_state(UnitState.BLOCKED)}
+    for cause, blocked in by_reason(blockers).items():
         yield f"{count(len(blocked), 'package')} blocked by {cause}: {_some(blocked, verbosity)}"
     yield from (impossible_words(one, result.arch) for one in result.impossible)
     for cycle in result.stuck:
@@ -186,8 +185,7 @@ def result_lines(
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
     yield from blocked_lines(result.unbuildable)
-    for why in dict.fromkeys(result.open.values()):
-        names = [name for name, reason in result.open.items() if reason == why]
+    for why, names in by_reason(result.open).items():
         number = count(len(names), "package")
         yield f"{number} open, melange chose from repositories itself: {_some(names, verbosity)}; {why}"
     if verbosity and result.critical_path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dag.core.build.publishing import Publishing, UnpublishedUnit
-from dag.report.words import count, some
+from dag.report.words import by_reason, count, some
 
 
 def publishing_lines(one: Publishing, *, dry_run: bool, verbose: int) -> Iterator[str]:
@@ -24,8 +24,7 @@ def publishing_lines(one: Publishing, *, dry_run: bool, verbose: int) -> Iterato
 
 
 def _lacking(lacking: Sequence[UnpublishedUnit], *, verbose: int) -> Iterator[str]:
-    for why in dict.fromkeys(one.why for one in lacking):
-        names = [_named(one) for one in lacking if one.why == why]
+    for why, names in by_reason({_named(one): one.why for one in lacking}).items():
         yield f"not published: {some(names, len(names) if verbose else 5)}: {why}"
 
 

@@ -37,6 +37,14 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
+def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return which names have each reason; the reasons come in the order of their first names."""
+    found: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        found.setdefault(reason, []).append(name)
+    return found
+
+
 def missing_lines(
     missing: Mapping[str, Sequence[str]],
     names: Collection[str],
@@ -167,18 +175,18 @@ def stopped_lines(
     """
     told = {name: str(causes[name]) for name in sorted(causes) if name in stopped}
     if verbose:
-        for words in dict.fromkeys(told.values()):
-            yield f"left out: {', '.join(name for name in told if told[name] == words)}; {words}"
+        for words, names in by_reason(told).items():
+            yield f"left out: {', '.join(names)}; {words}"
         if others := sorted(set(stopped).difference(told)):
             yield f"left out, because they need one of these: {', '.join(others)}"
     elif stopped:
-        words = "; ".join([*dict.fromkeys(told.values())][:1])
-        more = "; -v says why of all" if len(set(told.values())) > 1 else ""
+        reasons = by_reason(told)
+        words = next(iter(reasons), "")
+        more = "; -v says why of all" if len(reasons) > 1 else ""
         yield f"left out, because what they need cannot be built: {some(sorted(stopped))}; {words}{more}"
 
 
 def blocked_lines(because: Mapping[str, str]) -> Iterator[str]:
     """Yield lines about packages that cannot be built, each with a reason in words."""
-    for words in dict.fromkeys(because.values()):
-        names = [name for name in because if because[name] == words]
+    for words, names in by_reason(because).items():
         yield f"cannot be built: {some(names, 10)}; {words}"

@@ -137,7 +137,7 @@ class _Solver:
                 excluded = self._exclusions.of_need(text)
             except BadConstraint as bad:
                 raise _bad(bad, "constraining initial packages") from bad
-            self._rule_out(text[:1] == "!", excluded)
+            self._rule_out(excluded, is_conflict=text[:1] == "!")
 
     def _take(self, needs: Sequence[str]) -> None:
         """Choose for each need of the environment, the one with the fewest candidates first."""
@@ -204,7 +204,7 @@ class _Solver:
                 new.append(one.package)
         return new
 
-    def _rule_out(self, is_conflict: bool, several: Iterable[Excluded]) -> None:  # noqa: FBT001
+    def _rule_out(self, several: Iterable[Excluded], *, is_conflict: bool) -> None:
         if is_conflict:
             self._exclude(several)
         else:
@@ -252,7 +252,7 @@ class _Solver:
         except BadConstraint as bad:
             raise _bad(bad, "constraining deps") from bad
         for rule in rules:
-            self._rule_out(rule.is_conflict, rule.excluded)
+            self._rule_out(rule.excluded, is_conflict=rule.is_conflict)
 
     def _leave(self) -> None:
         visit = self._visits.pop()

@@ -208,7 +208,10 @@ def _units(page: RunPage, compared: Comparison | None) -> Node:
     )
     critical = frozenset(result.critical_path)
     before = compared.seconds if compared else {}
-    rows = (_row(unit, before.get(unit.name), unit.name in critical) for unit in result.units)
+    rows = (
+        _row(unit, before.get(unit.name), is_critical=unit.name in critical)
+        for unit in result.units
+    )
     return node(
         "section",
         node("h2", "Packages"),
@@ -232,7 +235,7 @@ def _units(page: RunPage, compared: Comparison | None) -> Node:
     )
 
 
-def _row(unit: UnitResult, before: float | None, is_critical: bool) -> Node:  # noqa: FBT001
+def _row(unit: UnitResult, before: float | None, *, is_critical: bool) -> Node:
     there = UnitState(unit.state) in THERE
     reason = reason_words(unit)
     cpus = unit.used.cpu_seconds / unit.seconds if unit.used and unit.seconds else None

@@ -31,7 +31,7 @@ def timeline(result: Result) -> Node | None:
     picture = node(
         "svg",
         *_axis(whole, height),
-        *(_bar(bar, whole, bar.unit.name in critical) for bar in made),
+        *(_bar(bar, whole, is_critical=bar.unit.name in critical) for bar in made),
         width="100%",
         height=str(height),
         role="img",
@@ -53,7 +53,7 @@ def _axis(whole: float, height: int) -> list[Node]:
     return marks
 
 
-def _bar(bar: Bar, whole: float, is_critical: bool) -> Node:  # noqa: FBT001
+def _bar(bar: Bar, whole: float, *, is_critical: bool) -> Node:
     unit, y = bar.unit, (bar.slot + 1) * _LINE
     width = max(0.05, (bar.end - bar.start) / whole * 100)
     x = f"{bar.start / whole * 100:.3f}%"
