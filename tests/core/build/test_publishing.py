@@ -52,7 +52,7 @@ def test_each_record_is_told_once(units: dict[int, str]) -> None:
     came = make_publishing(
         "x86_64",
         ProvenUnits(records=tuple(records), gone=gone),
-        is_there=lambda one: one.name in there,
+        before={(one.name, one.version) for one in records if one.name in there},
         refused=refused,
     )
     assert {one.name for one in came.already} == there
@@ -65,7 +65,7 @@ def test_each_record_is_told_once(units: dict[int, str]) -> None:
 
 def test_what_lacks_is_a_failure_only_for_who_wants_all() -> None:
     lacking = (UnpublishedUnit("a", "1-r0", "not built: missing"),)
-    came = make_publishing("x86_64", ProvenUnits(lacking=lacking), is_there=lambda _: True)
+    came = make_publishing("x86_64", ProvenUnits(lacking=lacking), before=())
     assert [came.exit_code(wants_all=wanted) for wanted in (False, True)] == [0, 1]
     assert [*came.to_json()["lacking"]] == [
         {"name": "a", "version": "1-r0", "why": "not built: missing"}

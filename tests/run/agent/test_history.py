@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.build import journal as lines
 from dag.core.build.events import Began, Broke, Unit
+from dag.core.build.journal import encode_event
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
@@ -79,7 +79,7 @@ def failed_run(store: Store, name: str, log: bytes) -> None:
     run.log("a").write_bytes(log)
     with begin_journal(run, about, scheduler) as journal:
         for event in (Began(), Broke("a", 1, "make failed", ())):
-            journal.append(lines.encode_event(0, event))
+            journal.append(encode_event(0, event))
 
 
 def test_a_page_gets_the_run_before_it_and_the_ends_of_the_logs_of_what_failed(

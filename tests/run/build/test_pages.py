@@ -12,7 +12,7 @@ from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.io.store.local import Store
-from dag.run.build.pages import KeptRun, PageWriter
+from dag.run.build.pages import PageWriter, begun_run
 
 RUN = "20260829-141200-123abc"
 
@@ -21,9 +21,9 @@ def writer(path: Path, root: Path) -> tuple[Scheduler, PageWriter]:
     scheduler = Scheduler([Unit("a"), Unit("b", ("a",))], RunLimits(jobs=1))
     planned = {name: PlannedPackage("1-r0", "missing", "") for name in ("a", "b")}
     about = PlanSummary(arch="x86_64", packages=planned, timed=0)
-    place = KeptRun(Store(root, Arch.parse("x86_64")), RUN, "packages")
+    kept = begun_run(Store(root, Arch.parse("x86_64")), RUN, "packages")
     scheduler.handle(Began(), 0.0)
-    return scheduler, PageWriter(path, scheduler, about, place)
+    return scheduler, PageWriter(path, scheduler, about, kept)
 
 
 def test_the_page_is_whole_while_the_build_goes_on_and_complete_when_it_has_ended(

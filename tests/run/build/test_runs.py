@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.build import journal as lines
 from dag.core.build.events import Began, Broke, Event, Proven, Succeeded, Unchanged, Unit
+from dag.core.build.journal import encode_event
 from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
@@ -57,7 +57,7 @@ def build(store: Store, log: bytes = b"built\n") -> Run:
     with begin_journal(run, ABOUT, scheduler) as journal:
         store.runs.log(run, "a").write_bytes(log)
         for now, event in enumerate(ENDS):
-            journal.append(lines.encode_event(now, event))
+            journal.append(encode_event(now, event))
             scheduler.handle(event, now)
     keep_result(run, make_result(ABOUT, scheduler, 2.0, run.id))
     return run
@@ -118,7 +118,7 @@ def test_the_log_of_a_package_that_was_blocked_is_not_looked_for_in_vain(
         units = [Unit("a"), Unit("b", needs=("a",))]
         with begin_journal(run, about, Scheduler(units, RunLimits(jobs=1))) as journal:
             for now, event in enumerate((Began(), *events)):
-                journal.append(lines.encode_event(now, event))
+                journal.append(encode_event(now, event))
                 if isinstance(event, Succeeded):
                     store.runs.log(run, event.key).write_bytes(b"built\n")
         return run
@@ -168,7 +168,7 @@ def test_a_log_is_followed_until_its_unit_is_settled(
             found.put(line)
 
     with begin_journal(run, ABOUT, scheduler) as journal:
-        journal.append(lines.encode_event(0, Began()))
+        journal.append(encode_event(0, Began()))
         journal.sync()
         thread = threading.Thread(target=listen)
         thread.start()
@@ -179,7 +179,7 @@ def test_a_log_is_followed_until_its_unit_is_settled(
             if line.endswith(b"\n"):
                 assert found.get(timeout=60) == line.rstrip()
         for event in ENDS[1:]:
-            journal.append(lines.encode_event(1, event))
+            journal.append(encode_event(1, event))
     thread.join(10)
     assert not thread.is_alive()
     assert found.get_nowait() == b"no end"
@@ -207,7 +207,7 @@ def test_a_log_is_followed_until_the_second_build_is_settled_too(
         log = store.runs.log(run, "a")
         log.write_bytes(b"the first build\n")
         for event in ENDS:
-            journal.append(lines.encode_event(1, event))
+            journal.append(encode_event(1, event))
         journal.sync()
         thread = threading.Thread(target=listen)
         thread.start()
@@ -217,7 +217,7 @@ def test_a_log_is_followed_until_the_second_build_is_settled_too(
         assert found.get(timeout=60) == b"the second build"
         again = second_of("a")
         for event in (Succeeded(again, 1), Proven(again, 1)):
-            journal.append(lines.encode_event(2, event))
+            journal.append(encode_event(2, event))
     thread.join(10)
     assert not thread.is_alive()
     assert found.empty()
@@ -244,7 +244,7 @@ def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
     monkeypatch.setattr(Run, "says_it_lives", says_it_lives)
     found: list[bytes] = []
     with begin_journal(run, ABOUT, scheduler) as journal:
-        journal.append(lines.encode_event(0, Began()))
+        journal.append(encode_event(0, Began()))
         journal.sync()
         builder.runs.log(run, "a").write_bytes(b"the first attempt\n")
         run.keep_log("a")
@@ -258,7 +258,7 @@ def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
         builder.runs.log(run, "a").write_bytes(b"the first attempt\nthe second\n")
         run.keep_log("a")
         for event in ENDS[1:]:
-            journal.append(lines.encode_event(1, event))
+            journal.append(encode_event(1, event))
     thread.join(60)
     assert not thread.is_alive()
     assert found == [b"the first attempt", b"the second"]
@@ -293,8 +293,8 @@ def test_who_goes_on_after_a_run_was_killed_goes_on_with_its_results(store: Stor
     assert read_results(store) == {}
     run, scheduler = store.runs.begin(), begin()
     with begin_journal(run, ABOUT, scheduler, {"b": "2" * 64}) as journal:
-        journal.append(lines.encode_event(0, Began()))
-        journal.append(lines.encode_event(1, Unchanged("a", 1, result="1" * 64)))
+        journal.append(encode_event(0, Began()))
+        journal.append(encode_event(1, Unchanged("a", 1, result="1" * 64)))
     assert read_results(store) == {"a": "1" * 64, "b": "2" * 64}
     with run.journal.open("ab") as file:
         file.write(b'{"torn')

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dag.core.arch import Arch
-from dag.core.build import journal as lines
 from dag.core.build.events import Began, Event, Proven, Succeeded, Unit
+from dag.core.build.journal import encode_event
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
@@ -46,7 +46,7 @@ def run(place: StorePlace, arch: Arch, name: str, *units: str) -> None:
         made.log(unit).write_text(f"{name} {arch}\n")
     with begin_journal(made, about, scheduler) as journal:
         for event in events:
-            journal.append(lines.encode_event(0, event))
+            journal.append(encode_event(0, event))
     store.close()
 
 

@@ -97,26 +97,26 @@ class SkippedPackage(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildPlan:
-    """The plan of a run."""
+    """The plan of a run; without more than an architecture there is nothing to do."""
 
     arch: Arch
-    steps: tuple[PlannedUnit, ...]
+    steps: tuple[PlannedUnit, ...] = ()
     """The packages that are built, dependencies first."""
-    gates: tuple[Unit, ...]
+    gates: tuple[Unit, ...] = ()
     second_builds: tuple[Unit, ...] = ()
     """The second builds, see `dag.core.build.twice`."""
-    skipped: tuple[SkippedPackage, ...]
-    stuck: tuple[Stuck, ...]
+    skipped: tuple[SkippedPackage, ...] = ()
+    stuck: tuple[Stuck, ...] = ()
     """The cycles that nothing opens, so that their packages cannot be built."""
-    blocked: Mapping[str, str]
+    blocked: Mapping[str, str] = field(default_factory=dict)
     """Packages that are not built because they need a stuck one → the stuck one."""
-    unbuildable: Mapping[str, str]
+    unbuildable: Mapping[str, str] = field(default_factory=dict)
     """Packages that need something for another architecture → words that say so."""
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[Dropped, ...] = ()
     """Dependencies that what is there satisfies for now, because they close a cycle."""
-    timed: int
+    timed: int = 0
     """How many steps have a time from an earlier run; the times of the others are guesses."""
-    external: Mapping[str, Sequence[str]]
+    external: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Names that neither the directory nor a repository has → who needs them."""
     same_version: tuple[str, ...] = ()
     """Packages whose definition has changed since they were built, and whose version has not."""

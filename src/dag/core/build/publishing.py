@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -75,16 +75,16 @@ class Publishing(Struct, frozen=True, kw_only=True):
 def make_publishing(
     arch: str,
     proven: ProvenUnits,
-    *,
-    is_there: Callable[[Record], bool],
+    before: Collection[tuple[str, str]],
     refused: Mapping[str, str] = MappingProxyType({}),
 ) -> Publishing:
-    """Return what came of publishing these units; `is_there` says what was published before.
+    """Return what came of publishing these units.
 
-    `refused` has why units could not be published, by their names.
+    `before` has the names and versions of those that were published before, and `refused` why units
+    could not be published, by their names.
     """
-    there = [one for one in proven.records if is_there(one)]
-    new = [one for one in proven.records if not is_there(one)]
+    there = [one for one in proven.records if (one.name, one.version) in before]
+    new = [one for one in proven.records if (one.name, one.version) not in before]
     lost = (UnpublishedUnit(r.name, r.version, refused[r.name]) for r in new if r.name in refused)
     return Publishing(
         arch=arch,

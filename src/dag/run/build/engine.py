@@ -8,7 +8,6 @@ from collections.abc import Coroutine, Sequence
 from enum import Enum
 from typing import Any, Protocol
 
-from dag.core.build import journal as lines
 from dag.core.build.events import (
     INTERRUPTED,
     Action,
@@ -22,6 +21,7 @@ from dag.core.build.events import (
     Ticked,
     WakeAt,
 )
+from dag.core.build.journal import encode_event
 from dag.core.build.scheduler import Scheduler
 from dag.errors import DagError, words_of
 from dag.io.build.journal import Journal
@@ -147,7 +147,7 @@ class Engine:
         todo: list[Action] = []
         for event in events:
             self.reached(Moment.COME, event)
-            self._journal.append(lines.encode_event(now, event))
+            self._journal.append(encode_event(now, event))
             actions = self.scheduler.handle(event, now)
             for observer in self._observers:
                 observer.observe(event, actions, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -38,6 +39,34 @@ def page_of(file: str, arch: str) -> str:
     return str(path.with_name(f"{path.stem}-{arch}{path.suffix}")) if arch else file
 
 
+class KeptRun(Struct, frozen=True):
+    """Where a run is kept, and what a page about it tells besides its result."""
+
+    store: Store
+    run: str
+    """The run's id."""
+    shown: str
+    """The path or URL of the store as the reader knows it."""
+    began: float
+    """When it began, in seconds since 1970."""
+    before: Result | None
+    """The result of the run before it."""
+
+    def page(self, result: Result, *, is_alive: bool) -> str:
+        """Return the page about the run, as far as it has come with this result."""
+        return run_page(
+            RunPage(
+                result=result,
+                began=self.began,
+                written=time.time(),
+                is_alive=is_alive,
+                store=self.shown,
+                logs=log_ends(self.store, self.run, result),
+                before=self.before,
+            )
+        )
+
+
 def report_page(store: Store, words: str = "", *, shown: str) -> str:
     """Return the page about a run of a store, as `dag.run.build.runs.read_status` finds it.
 
@@ -48,27 +77,13 @@ def report_page(store: Store, words: str = "", *, shown: str) -> str:
 
     """
     status = read_status(store, words)
-    return run_page(
-        RunPage(
-            result=status.result,
-            began=status.began,
-            written=time.time(),
-            is_alive=status.is_alive,
-            store=shown,
-            logs=log_ends(store, status.id, status.result),
-            before=read_before(store, status.id),
-        )
-    )
+    kept = KeptRun(store, status.id, shown, status.began, read_before(store, status.id))
+    return kept.page(status.result, is_alive=status.is_alive)
 
 
-class KeptRun(Struct, frozen=True):
-    """Where a run is kept."""
-
-    store: Store
-    run: str
-    """The run's id."""
-    shown: str
-    """The path or URL of the store as the reader knows it."""
+def begun_run(store: Store, run: str, shown: str) -> KeptRun:
+    """Return a run that begins now; `shown` is the store as the reader knows it."""
+    return KeptRun(store, run, shown, time.time(), read_before(store, run))
 
 
 class PageWriter:
@@ -78,16 +93,12 @@ class PageWriter:
     wrong with the file is said once and disturbs nothing.
     """
 
-    def __init__(
-        self, path: Path, scheduler: Scheduler, about: PlanSummary, place: KeptRun
-    ) -> None:
+    def __init__(self, path: Path, scheduler: Scheduler, about: PlanSummary, kept: KeptRun) -> None:
         """Write to `path` about the run of `scheduler`, whose plan `about` sums up."""
         self._path = path
         self._scheduler = scheduler
         self._about = about
-        self._place = place
-        self._began = time.time()
-        self._before = read_before(place.store, place.run)
+        self._kept = kept
         self._due = 0.0
         self._cost = 0.0
         self._writing: threading.Thread | None = None
@@ -100,33 +111,28 @@ class PageWriter:
         """Begin to write the page, if the last one is old."""
         if now >= self._due and not (self._writing and self._writing.is_alive()):
             self._due = now + max(_PAUSE, _SHARE * self._cost)
-            result = make_result(self._about, self._scheduler, now, self._place.run)
-            self._writing = threading.Thread(target=self._write, args=(result, True))
+            write = partial(self._write, self._result(now), is_alive=True)
+            self._writing = threading.Thread(target=write)
             self._writing.start()
 
     def close(self, now: float) -> None:
         """Write the page for the last time."""
         self.wait()
-        self._write(make_result(self._about, self._scheduler, now, self._place.run), is_alive=False)
+        self._write(self._result(now), is_alive=False)
 
     def wait(self) -> None:
         """Wait until a page that is being written is there."""
         if self._writing is not None:
             self._writing.join()
 
-    def _write(self, result: Result, is_alive: bool) -> None:  # noqa: FBT001
+    def _result(self, now: float) -> Result:
+        return make_result(self._about, self._scheduler, now, self._kept.run)
+
+    def _write(self, result: Result, *, is_alive: bool) -> None:
         began = time.thread_time()
-        page = RunPage(
-            result=result,
-            began=self._began,
-            written=time.time(),
-            is_alive=is_alive,
-            store=self._place.shown,
-            logs=log_ends(self._place.store, self._place.run, result),
-            before=self._before,
-        )
+        page = self._kept.page(result, is_alive=is_alive)
         try:
-            durable.deliver(self._path, run_page(page).encode())
+            durable.deliver(self._path, page.encode())
         except OSError as error:
             if not self._broken:
                 self._broken = True

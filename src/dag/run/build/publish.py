@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from dag.core.arch import Arch
-from dag.core.build import journal as lines
+from dag.core.build.journal import results_of
 from dag.core.build.options import BuildOptions
 from dag.core.build.publishing import (
     ProvenUnits,
@@ -82,6 +82,11 @@ def finished_in(build: Build) -> ProvenUnits:
     return ProvenUnits(records=tuple(build.unpublished()), lacking=lacking_of(build.plan))
 
 
+def published_of(store: Store, proven: ProvenUnits) -> set[tuple[str, str]]:
+    """Return the names and versions of those units that a store publishes already."""
+    return {(one.name, one.version) for one in proven.records if store.publishes(one)}
+
+
 def proven_by(runs: Store, run: str, store: Store) -> ProvenUnits:
     """Return what a run has proven; `runs` has its files, and `store` its records.
 
@@ -93,7 +98,7 @@ def proven_by(runs: Store, run: str, store: Store) -> ProvenUnits:
     results: dict[str, str] = {}
     kept = runs.runs.of(status.id)
     with suppress(OSError), kept.brought(kept.journal, kept.names.journal) as path:
-        results = lines.results_of(read_journal(path), of_plan=True)
+        results = results_of(read_journal(path), of_plan=True)
     return proven_in(status.result, results, store.records_of)
 
 
@@ -118,13 +123,7 @@ def _publish(
     *,
     dry_run: bool,
 ) -> Publishing:
-    there = {(one.name, one.version) for one in proven.records if store.publishes(one)}
-    refused = {}
+    before, refused = published_of(store, proven), {}
     if not dry_run and proven.records:
         refused = publish_or_ask(store, proven.records, options, say, run)
-    return make_publishing(
-        store.arch.apk,
-        proven,
-        is_there=lambda one: (one.name, one.version) in there,
-        refused=refused,
-    )
+    return make_publishing(store.arch.apk, proven, before, refused)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import Struct
 
-from dag.core.build import journal as lines
+from dag.core.build.journal import encode_head, make_head, replay_run, results_of
 from dag.core.build.result import Result, make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import SETTLED, UnitState
@@ -65,7 +65,7 @@ def begin_journal(
     `results` are those that `read_results` returned, and `found` the units of these that belong to the
     run without being built in it.
     """
-    head = lines.make_head(
+    head = make_head(
         about,
         scheduler,
         began=time.time(),
@@ -75,7 +75,7 @@ def begin_journal(
         found=found,
     )
     with Journal(run.journal) as journal:
-        journal.append(lines.encode_head(head))
+        journal.append(encode_head(head))
         with _brought_again_and_again(run):
             yield journal
 
@@ -118,7 +118,7 @@ def read_results(store: Store) -> dict[str, str]:
     for run in store.runs.unfinished():
         own = run.fixed_results()
         with suppress(OSError, ValueError), run.brought(run.journal, run.names.journal) as path:
-            own = {**lines.results_of(read_journal(path)), **own}
+            own = {**results_of(read_journal(path)), **own}
         found = {**own, **found}
     return found
 
@@ -267,7 +267,7 @@ def _find(store: Store, words: str) -> Run:
 def _status(store: Store, run: Run) -> RunStatus:
     try:
         with run.brought(run.journal, run.names.journal) as path:
-            found = lines.replay_run(read_journal(path))
+            found = replay_run(read_journal(path))
     except ValueError as error:
         raise UsageError(
             f"{run.address} is damaged: {error}", hint="the next `dag build` writes another one"

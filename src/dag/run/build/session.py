@@ -1,4 +1,4 @@
-"""`dag build` on this machine, from what was asked for to the result."""
+"""A build of one architecture, wherever its units run: what was asked for, the plan, the result."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dag.core.build import journal as lines
 from dag.core.build.events import Began, ComputeResources
 from dag.core.build.inputs import UnitInputs
+from dag.core.build.journal import encode_event
 from dag.core.build.known import Known, Stored
 from dag.core.build.options import BuildOptions
 from dag.core.build.plan import Absence, BuildPlan, BuildRequest, make_plan
@@ -48,7 +48,7 @@ from dag.run.build.directory import (
 from dag.run.build.engine import Engine, Observer
 from dag.run.build.group import BuildGroup
 from dag.run.build.inputs import read_inputs
-from dag.run.build.pages import KeptRun, PageWriter
+from dag.run.build.pages import PageWriter, begun_run
 from dag.run.build.places import location_in_workspace, named_places
 from dag.run.build.reuse import built_finder, find_finished
 from dag.run.build.runner import Runner
@@ -212,10 +212,7 @@ class Build:
             request = request_since(options, self.arch, self.graph, self.found, request)
             if not request.packages:
                 self.say(f"nothing has changed since {options.since}")
-                return BuildPlan(
-                    arch=self.arch, steps=(), gates=(), skipped=(), stuck=(), blocked={},
-                    unbuildable={}, dropped=(), timed=0, external={},
-                )  # fmt: skip
+                return BuildPlan(arch=self.arch)
         plan = make_plan(self.graph, self.arch, request, known)
         bypass = bypass_of(options.make_vars)
         second = second_units(one.unit for one in plan.steps) if options.twice else ()
@@ -329,14 +326,14 @@ class Build:
         """Return what keeps the page about the run, if one was asked for."""
         if self.options.report is None:
             return []
-        place = KeptRun(self.store, run.known.run, self._store_name)
-        return [PageWriter(Path(self.options.report), scheduler, self.about, place)]
+        kept = begun_run(self.store, run.known.run, self._store_name)
+        return [PageWriter(Path(self.options.report), scheduler, self.about, kept)]
 
     def end_without_units(self, run_id: str = "") -> Result:
         """Return the result of a plan that has nothing to build; it is a run like others."""
         run, scheduler = self.store.runs.begin(run_id), self.scheduler()
         with begin_journal(run, self.about, scheduler, *self._gone_on_with()) as journal:
-            journal.append(lines.encode_event(0.0, Began()))
+            journal.append(encode_event(0.0, Began()))
             scheduler.handle(Began(), 0.0)
         for page in self._page(run, scheduler):
             page.close(0.0)

@@ -12,7 +12,7 @@ from dag.core.jobs.publishing import PublishOptions
 from dag.io.kube.opening import opened_cluster
 from dag.io.store.local import Store
 from dag.report.terminal import Terminal, say
-from dag.run.build.publish import finished_in, proven_by
+from dag.run.build.publish import finished_in, proven_by, published_of
 from dag.run.jobs.build import ClusterBuild
 from dag.run.jobs.history import opened_runs
 from dag.run.jobs.settings import agent_image, store_settings, with_identity
@@ -56,24 +56,17 @@ def _publish(
     cluster = ClusterBuild(building, settings, terminal)
     try:
         proven = run_interruptibly(_look(cluster, terminal, run, dry_run=options.dry_run))
-        there = {(one.name, one.version) for one in proven.records if cluster.store.publishes(one)}
-        refused = {}
+        before, refused = published_of(cluster.store, proven), {}
         if proven.records and not options.dry_run:
             cluster.find_key()
             refused = run_interruptibly(cluster.publish(list(proven.records)))
-            if (
-                refused
-            ):  # an agent's answer has room for some alone, so the store tells of the others
+            if refused:
+                # An agent's answer has room for some alone, so the store tells of the others.
                 run_interruptibly(cluster.look())
                 cluster.fill()
                 left = (one for one in proven.records if not cluster.store.publishes(one))
                 refused = {**{one.name: _UNTOLD for one in left}, **refused}
-        return make_publishing(
-            arch.apk,
-            proven,
-            is_there=lambda one: (one.name, one.version) in there,
-            refused=refused,
-        )
+        return make_publishing(arch.apk, proven, before, refused)
     finally:
         cluster.close()
 
