@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from cluster.process import Process
 
+_READY = 120.0
+"""Seconds in which all nodes must be ready, and have run a pod."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
@@ -91,13 +94,13 @@ class Cluster:
         credentials = Credentials(self.directory / "credentials")
         machinery.start_kubelet(parts.build("kubernetes"), credentials, features)
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until all nodes are Ready, and until a pod has run to its end on each.
 
         After a restart of the API server, what it says of nodes is old news: scheduler, controllers
         and kubelets try to reach it again after pauses of up to a minute.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + _READY
         self._await_nothing(self._missing, deadline)
         label = f"trial={secrets.token_hex(4)}"
         trials = [_trial(name, label) for name in self.nodes]

@@ -30,6 +30,8 @@ API_SERVER = Process("kube-apiserver")
 CONTROLLERS = Process("kube-controller-manager")
 SCHEDULER = Process("kube-scheduler")
 REGISTRY_SERVER = Process("registry")
+_PATIENCE = 60.0
+"""Seconds for which a part that was started is waited for until it answers."""
 PROCESSES = (SCHEDULER, CONTROLLERS, API_SERVER, ETCD, REGISTRY_SERVER)
 
 
@@ -144,13 +146,13 @@ def start_controllers(kubernetes: Path, credentials: Credentials) -> None:
     )
 
 
-def wait_for(url: str, process: Process, authority: Path | None = None, seconds: int = 60) -> None:
+def wait_for(url: str, process: Process, authority: Path | None = None) -> None:
     """Wait until `url` answers with success.
 
     Raises ClusterError, with the end of the log of `process`, if that ends before or is too slow.
     """
     trust = ssl.create_default_context(cafile=authority) if authority else None
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline and process.pid() is not None:
         try:
             with urllib.request.urlopen(url, timeout=2, context=trust):

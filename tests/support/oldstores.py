@@ -10,24 +10,26 @@ from pathlib import Path
 from dag.core.store.records import Record, decode_record
 from tests.support.apks import read
 
+_ARCH = "x86_64"
 
-def make_old(root: Path, arch: str = "x86_64") -> None:
+
+def make_old(root: Path) -> None:
     """Turn a store, whose published files stay as they are, into one of format 1."""
     state = root / ".dag"
-    records = state / "records" / arch
+    records = state / "records" / _ARCH
     found = [decode_record(path.read_bytes()) for path in sorted(records.rglob("*.json"))]
     for name in ("blobs", "published", "records", "runs", "incoming", "id"):
         path = state / name
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)
-    for link in (root / "logs" / arch).iterdir():
+    for link in (root / "logs" / _ARCH).iterdir():
         link.unlink()
         link.write_text("an old log\n")
     records.mkdir(parents=True)
-    (state / "promote" / arch).mkdir(parents=True)
+    (state / "promote" / _ARCH).mkdir(parents=True)
     for record in found:
         (records / f"{record.name}-{record.version}.json").write_text(
-            json.dumps(old_record(record, root / arch))
+            json.dumps(old_record(record, root / _ARCH))
         )
 
 

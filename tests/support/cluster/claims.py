@@ -9,11 +9,13 @@ from pathlib import Path
 from cluster.claims import make_claim, remove_claim
 from tests.support.cluster.running import Dag
 
+_NAME = "store"
+
 
 @contextmanager
-def shared_claim(dag: Dag, name: str = "store") -> Iterator[Path]:
+def shared_claim(dag: Dag) -> Iterator[Path]:
     """Make a claim in the namespace of `dag`, and return the directory that it is."""
     try:
-        yield make_claim(dag.cluster, dag.namespace, name)
+        yield make_claim(dag.cluster, dag.namespace, _NAME)
     finally:
-        remove_claim(dag.cluster, dag.namespace, name)
+        remove_claim(dag.cluster, dag.namespace, _NAME)

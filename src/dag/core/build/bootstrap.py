@@ -54,7 +54,7 @@ class BuildOrder(Struct, frozen=True, kw_only=True):
     """The dependencies that are dropped to open cycles."""
 
 
-def find_build_order(needs: Needs, built: Sequence[Package], *, follow: bool = True) -> BuildOrder:
+def find_build_order(needs: Needs, built: Sequence[Package], *, follow: bool) -> BuildOrder:
     """Return the order in which to build `built`; cycles are opened where a repository allows it.
 
     Without `follow` only needs among `built` count, and no gates are made.

@@ -41,7 +41,7 @@ class NamedPaths:
         matches = re.compile(_expression(path)).fullmatch
         return [one for one in self._files if matches(one)]
 
-    def named_in(self, text: str, folder: str = "") -> set[str]:
+    def named_in(self, text: str, folder: str) -> set[str]:
         """Return the files that a text names, from the top or from its own folder."""
         words = {*_WORD.findall(_REFERENCE.sub(_ANY, _COMMENT.sub("", text)))}
         found: set[str] = set()

@@ -23,7 +23,9 @@ from typing import Protocol
 
 from dag.core.build.events import ComputeResources
 
-ROOT = Path("/sys/fs/cgroup")
+_ROOT = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+"""The control groups that this process is in."""
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
 _MOST_PROCESSES = 32_768
 """The largest builds have some thousands, on machines with hundreds of processors."""
@@ -235,25 +237,25 @@ def most_processes() -> int:
     return min(_MOST_PROCESSES, int(_PID_MAX.read_text()) // 4)
 
 
-def detect(root: Path = ROOT, own: Path = Path("/proc/self/cgroup")) -> Limiter:
+def detect() -> Limiter:
     """Return the best kind of limits that this process may set."""
     try:
-        lines = own.read_text().splitlines()
+        lines = _OWN.read_text().splitlines()
     except OSError:
         return Unlimited()
     mine: dict[str, str] = {}
     for line in lines:
         _, controllers, path = line.split(":", 2)
         mine |= {controller: path.lstrip("/") for controller in controllers.split(",")}
-    for limiter in (_version_2(root, mine.get("", "")), _version_1(root, mine), _scopes()):
+    for limiter in (_version_2(mine.get("", "")), _version_1(mine), _scopes()):
         if limiter is not None and _works(limiter):
             limiter.sweep()
             return limiter
     return Unlimited()
 
 
-def _version_2(root: Path, mine: str) -> Limiter | None:
-    parent = root / mine
+def _version_2(mine: str) -> Limiter | None:
+    parent = _ROOT / mine
     try:
         available = (parent / "cgroup.controllers").read_text().split()
         if not {"memory", "cpu"} <= set(available):
@@ -269,11 +271,11 @@ def _version_2(root: Path, mine: str) -> Limiter | None:
     return ControlGroups(parents, version=2)
 
 
-def _version_1(root: Path, mine: Mapping[str, str]) -> Limiter | None:
+def _version_1(mine: Mapping[str, str]) -> Limiter | None:
     parents = {}
     for controller in ("memory", "cpu", "pids"):
-        path = root / controller / mine.get(controller, "")
-        parents[controller] = path if path.is_dir() else root / controller
+        path = _ROOT / controller / mine.get(controller, "")
+        parents[controller] = path if path.is_dir() else _ROOT / controller
     there = {name for name, path in parents.items() if (path / "cgroup.procs").exists()}
     if not {"memory", "cpu"} <= there:
         return None

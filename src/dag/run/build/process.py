@@ -68,7 +68,7 @@ async def run_script(
     output: int,
     environment: Mapping[str, str],
     timeout: float | None,  # noqa: ASYNC109  # what is late is told apart, and ended gently
-    alone: bool = True,
+    alone: bool,
 ) -> ScriptEnd:
     """Run a command under the limits of `group` in a directory, and leave none of its processes.
 

@@ -143,14 +143,7 @@ class Build:
             own=self.repositories.own,
             broken=found.broken,
         )
-        self.parts = split_by_package(
-            self._entries,
-            packages,
-            found.broken,
-            found.inputs,
-            roots=found.pipeline_roots,
-            common=self.options.common,
-        )
+        self.parts = split_by_package(self._entries, found, self.options.common)
         self.fingerprints = fingerprints(self.parts, packages)
         here = (one for one in packages if one.builds_on(self.arch.apk))
         adopt(self.store, here, self.say)

@@ -6,14 +6,14 @@ import hashlib
 import os
 import posixpath
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from dag.core.image.archive import Directory, Entry, File, Symlink
-from dag.core.package.directory import NO_INPUTS
-from dag.core.package.model import BrokenDefinition, Package
+from dag.core.package.directory import Definitions
+from dag.core.package.model import Package
 from dag.run.build.common import common_entries
 
 _NOBODY = ""
@@ -52,71 +52,69 @@ class Parts(Struct, frozen=True):
         return paths
 
 
-def split_by_package(
-    entries: Iterable[Entry],
-    packages: Iterable[Package],
-    broken: Iterable[BrokenDefinition] = (),
-    inputs: Mapping[str, Iterable[str]] = NO_INPUTS,
-    *,
-    roots: Collection[str] = (),
-    common: Sequence[str] = (),
-) -> Parts:
+def split_by_package(entries: Iterable[Entry], found: Definitions, common: Sequence[str]) -> Parts:
     """Divide entries by the package to which they belong: FILE.yaml, and everything below NAME/.
 
-    `inputs` are the paths of what a definition is resolved from, by its file, and `roots` the
-    directories in which pipelines are looked for. What belongs to a broken definition belongs to no
-    package. Of the rest those are common that the Makefile names, and those that `common` does.
+    What belongs to a broken definition belongs to no package. Of the rest those are common that the
+    Makefile names, and those that `common` does.
 
     Raises:
         UsageError: one of `common` names nothing.
 
     """
-    packages = tuple(packages)
-    own: dict[str, list[Entry]] = {}
-    owner: dict[str, str] = {}
-    for package in packages:
-        own[package.name] = []
-        owner[package.file] = package.name
-        owner[f"{package.name}/"] = package.name
-        owner.setdefault(f"{package.file.removesuffix('.yaml')}/", package.name)
-    for one in broken:
-        stem = one.file.removesuffix(".yaml")
-        owner.setdefault(one.file, _NOBODY)
-        if stem != "pipelines":
-            owner.setdefault(f"{stem}/", _NOBODY)
-    own[_NOBODY] = []
+    owners = _owners(found)
+    own: dict[str, list[Entry]] = {package.name: [] for package in found.packages}
     tree = _Tree(entries)
     others: list[Entry] = []
     pipelines: list[Entry] = []
-    below = tuple(f"{root}/" for root in ("pipelines", *roots))
+    below = tuple(f"{root}/" for root in ("pipelines", *found.pipeline_roots))
     for entry in tree.entries:
         if entry.path.startswith("/"):
             continue
         top, slash, _ = entry.path.partition("/")
         if isinstance(entry, Directory):
             slash = "/"
-        name = owner.get(top + slash)
+        name = owners.get(top + slash)
+        if name == _NOBODY:
+            continue
         is_pipeline = entry.path.startswith(below) and entry.path.endswith(".yaml")
-        if is_pipeline and name is not _NOBODY:
+        if is_pipeline:
             pipelines.append(entry)
         if name is not None:
             own[name].append(entry)
         elif not is_pipeline:
             others.append(entry)
-    del own[_NOBODY]
-    used = {path for paths in inputs.values() for path in paths}
+    used = {path for paths in found.inputs.values() for path in paths}
     entries_of = {path: tree.follow_links(tree.at(path)) for path in used}
     return Parts(
         tree.follow_links(common_entries(others, common)),
         tree.follow_links(pipelines),
-        {name: tree.follow_links(found) for name, found in own.items()},
+        {name: tree.follow_links(mine) for name, mine in own.items()},
         {
             package.name: tuple(
-                entry for path in inputs.get(package.file, ()) for entry in entries_of[path]
+                entry for path in found.inputs.get(package.file, ()) for entry in entries_of[path]
             )
-            for package in packages
+            for package in found.packages
         },
     )
+
+
+def _owners(found: Definitions) -> dict[str, str]:
+    """Return the package to which each file and each directory at the top belongs; these end with `/`.
+
+    What belongs to a broken definition is `_NOBODY`'s.
+    """
+    owners: dict[str, str] = {}
+    for package in found.packages:
+        owners[package.file] = package.name
+        owners[f"{package.name}/"] = package.name
+        owners.setdefault(f"{package.file.removesuffix('.yaml')}/", package.name)
+    for one in found.broken:
+        stem = one.file.removesuffix(".yaml")
+        owners.setdefault(one.file, _NOBODY)
+        if stem != "pipelines":
+            owners.setdefault(f"{stem}/", _NOBODY)
+    return owners
 
 
 class _Tree:
