@@ -13,7 +13,6 @@ from examples.bootstrap import bootstrap
 from examples.layout import lay_out
 from examples.sources import SourceServer
 from tests.support.buckets import Store, s3
-from tests.support.cluster.findings import Findings
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.network import (
     METADATA,
@@ -123,18 +122,3 @@ def test_what_a_pod_has_built_comes_out_of_a_closed_network(dag: Dag, tmp_path: 
     done = dag.pod(definitions(tmp_path / "d"), f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert (out / "x86_64/two-1.10-r2.apk").exists()
-
-
-def test_a_store_that_a_policy_closes_is_told_by_the_doctor_and_by_the_build(
-    dag: Dag, tmp_path: Path
-) -> None:
-    with addresses(NAMED), s3(NAMED) as bucket:
-        jobs = in_bucket(dag, bucket, lay_out(tmp_path / "d"))
-        close(dag)
-        jobs.define(one="true")
-        words = ("--on=kubernetes", f"--store={jobs.url}", "--ram=256Mi", "--bucket-secret=bucket")
-        found = Findings(dag, jobs.directory, *words)
-        print(found.checks)
-        done = jobs.build("--bucket-secret=bucket")
-        print(done.stderr)
-        assert 0

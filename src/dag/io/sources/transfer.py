@@ -189,7 +189,7 @@ class SourceTransfer:
                     raise
 
     async def _answer(
-        self, gate: Gate, connection: HttpConnection, head: Head, target: Target
+        self, gate: Gate, connection: HttpConnection, head: Head, target: RequestTarget
     ) -> None:
         status, offset = head.status, self._part.size
         sent = ContentRange.parse(head.headers.get("content-range"))
