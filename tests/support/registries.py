@@ -67,8 +67,12 @@ def registry(
     htpasswd: dict[str, str] | None = None,
     auth: dict[str, Any] | None = None,
     tls: tuple[Path, Path, str] | None = None,
+    clients: Path | None = None,
 ) -> Iterator[Server]:
-    """Run docker-registry; `tls` has the certificate, the key and the host name to use."""
+    """Run docker-registry; `tls` has the certificate, the key and the host name to use.
+
+    With `clients`, whoever asks needs a certificate, too, which the one in this file has signed.
+    """
     apt("docker-registry", *(["apache2-utils"] if htpasswd else []))
     directory.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {
@@ -79,6 +83,8 @@ def registry(
     }
     if tls is not None:
         config["http"]["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
+        if clients is not None:
+            config["http"]["tls"]["clientcas"] = [str(clients)]
     if auth is not None:
         config["auth"] = auth
     if htpasswd is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC
+from http import HTTPStatus
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from dag.errors import UsageError
@@ -38,6 +39,14 @@ def may_heal(status: int) -> bool:
     https://www.rfc-editor.org/rfc/rfc9110#section-15
     """
     return status in _HEALING_BELOW_500 or (status >= 500 and status not in _LASTING_FROM_500)
+
+
+def status_words(status: int) -> str:
+    """Return what an HTTP status is called; empty for one that nobody has named."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def status_hint(status: int) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import ssl
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import h11
 
+from dag.core.web import status_words
 from dag.io.sources.http import PROXY_LOGIN, NoConnection
 from dag.io.web import certificate_hint
 
@@ -32,10 +32,7 @@ def odd_answer(head: Head) -> str:
 
 def status_text(status: int) -> str:
     """Return an HTTP status with its name."""
-    try:
-        return f"HTTP {status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"HTTP {status}"
+    return f"HTTP {status} {status_words(status)}".rstrip()
 
 
 def refusal_text(status: int, login_hint: str) -> str:

@@ -156,6 +156,28 @@ class TestTls:
         with pytest.raises(RegistryError, match="there is no image"):
             resolve(f"{secure.host}/a:1")
 
+    def test_dockers_directory_has_what_this_machine_shows(
+        self, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+        monkeypatch.setattr(registry_clients, "_CERTIFICATE_DIRECTORIES", (tmp_path / "certs.d",))
+        (tmp_path / "own").mkdir()
+        own = self_signed(tmp_path / "own", "me")
+        with registry(tmp_path, tls=(*certificate, NAME), clients=own[0]) as server:
+            with pytest.raises(RegistryError, match=r"TLS failed: .*ALERT.*CERTIFICATE") as caught:
+                resolve(f"{server.host}/a:1")
+            place = tmp_path / "certs.d" / server.host
+            assert "/client.cert, and its key into client.key beside it" in (
+                caught.value.hint or ""
+            )
+            place.mkdir(parents=True)
+            (place / "client.cert").write_bytes(own[0].read_bytes())
+            with pytest.raises(RegistryError, match=r"client\.cert cannot be used: No such file"):
+                resolve(f"{server.host}/a:1")
+            (place / "client.key").write_bytes(own[1].read_bytes())
+            with pytest.raises(RegistryError, match="there is no image"):
+                resolve(f"{server.host}/a:1")
+
     def test_insecure_takes_any_certificate(self, secure: Server) -> None:
         with pytest.raises(RegistryError, match="there is no image"):
             resolve(f"{secure.host}/a:1", insecure=True)

@@ -132,6 +132,24 @@ def test_what_the_registry_asks_to_wait_is_waited(
     assert 30 < waits[1] <= 40
 
 
+def test_a_registry_that_puts_off_every_second_request_gets_all(
+    proxy: FaultProxy, repository: ImageRepository
+) -> None:
+    for method, path in (("HEAD", "blobs"), ("POST", "uploads"), ("PUT", "uploads")):
+        for nth in range(1, 10, 2):
+            proxy.on(method, path, nth=nth).answer(429)
+    assert upload(repository) == len(DATA)
+
+
+def test_a_registry_that_puts_off_everything_is_given_up_once(
+    proxy: FaultProxy, repository: ImageRepository, waits: Waits
+) -> None:
+    rule = proxy.on("POST", "uploads", times=None).answer(429)
+    with pytest.raises(Refused, match=r"429 Too Many Requests$"):
+        upload(repository)
+    assert (rule.fired, len(waits)) == (RETRIES.attempts, RETRIES.attempts - 1)
+
+
 def test_a_wait_of_hours_is_an_error_with_a_way_out(
     proxy: FaultProxy, repository: ImageRepository, waits: Waits
 ) -> None:
@@ -333,6 +351,33 @@ def test_nothing_is_uploaded_to_where_others_could_read_it(to: str) -> None:
                 upload(repository)
     assert "signed" not in caught.value.message
     assert "X-Forwarded-Proto" in (caught.value.hint or "")
+
+
+def test_who_does_not_answer_is_named_with_the_registry_that_led_there(waits: Waits) -> None:
+    with Origin() as gone:
+        elsewhere = gone.url
+    with Origin() as origin:
+        origin.on("POST", "uploads", times=None).answer(202, {"Location": f"{elsewhere}/up"})
+        with RegistryTransport(host_of(origin), sleep=waits) as transport:
+            repository = ImageRepository(transport, "a", writes=True)
+            with pytest.raises(RegistryError) as caught:
+                upload(repository)
+        asked, led = elsewhere.removeprefix("http://"), host_of(origin)
+    assert caught.value.message.startswith(
+        f"{asked}, to which registry {led} leads, cannot be reached: "
+    )
+    assert "pass on the Host that it was asked for" in (caught.value.hint or "")
+
+
+def test_a_page_in_the_place_of_words_is_told_by_its_title(
+    proxy: FaultProxy, repository: ImageRepository
+) -> None:
+    page = (
+        b"<html>\r\n<head><title>413 Too large &amp; more</title></head><body>nginx</body></html>"
+    )
+    proxy.on("PUT", "uploads").answer(413, {"Content-Type": "text/html"}, page)
+    with pytest.raises(Refused, match=r": 413 Too large & more$"):
+        upload(repository)
 
 
 @pytest.mark.parametrize(

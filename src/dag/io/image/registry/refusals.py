@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING
 
 from dag.core.image.descriptors import parse_object
@@ -32,6 +33,9 @@ _HEALING_CODES = frozenset(
 as every attempt opens its own. A blob that was there before the manifest is not known for a moment to
 another replica, or while somebody else pushes the same."""
 
+_OUR_CERTIFICATE = re.compile(r"ALERT_(?:\w*CERTIFICATE|UNKNOWN_CA)")
+"""What a server says of the certificate of whoever asks: there is none, or it is of no use.
+https://docs.openssl.org/master/man3/SSL_alert_type_string/#return-values"""
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 _SILENCES = {
     "ConnectTimeout": "it does not answer",
@@ -40,6 +44,7 @@ _SILENCES = {
 }
 
 _LONGEST_TEXT = 300
+_TITLE = re.compile(r"<title\b[^>]*>([^<]{1,300})", re.IGNORECASE)
 
 
 class RegistryError(InfrastructureError, MayHeal):
@@ -109,47 +114,62 @@ def parse_refusal(response: httpx2.Response) -> RefusalBody:
     except (ValueError, KeyError, TypeError, AttributeError):
         # Whatever the charset: what a stranger says is shown, and not let loose on a terminal.
         codes, text = (), response.content[: 4 * _LONGEST_TEXT].decode(errors="replace")
+        if title := _TITLE.search(text):  # a page of what is in front of the registry
+            text = unescape(title[1]).strip().removeprefix(str(response.status_code))
     line = " ".join(text.split())[:_LONGEST_TEXT]
     return RefusalBody(codes, "".join(char if char.isprintable() else "?" for char in line))
 
 
-def unreachable(host: str, error: BaseException, *, insecure: bool) -> RegistryError:
-    """Return the error for no answer from a registry: why none came, and what to try."""
+def unreachable(host: str, error: BaseException, *, insecure: bool, at: str = "") -> RegistryError:
+    """Return the error for no answer from a registry: why none came, and what to try.
+
+    `at` is the host that was asked, if that is another one, to which the registry has led.
+    """
     reason = _cause_of(error)
     text = str(error)
     # Where nobody takes a connection, nobody will in the next seconds either.
     slow = type(error).__name__ == "ConnectError"
+    who = f"{at}, to which registry {host} leads," if at else f"registry {host}"
     if isinstance(reason, ssl.SSLCertVerificationError):
+        trust = "point $SSL_CERT_FILE at a file with its CA"
+        if not at:
+            trust += f", or put the CA into /etc/docker/certs.d/{host}/ca.crt"
         return RegistryError(
-            f"the certificate of registry {host} is not trusted: {reason.verify_message}",
-            hint=certificate_hint(
-                reason,
-                "point $SSL_CERT_FILE at a file with its CA, or put the CA into"
-                f" /etc/docker/certs.d/{host}/ca.crt",
-            ),
+            f"the certificate of {who.removesuffix(',')} is not trusted: {reason.verify_message}",
+            hint=certificate_hint(reason, trust),
         )
     if isinstance(reason, ssl.SSLError) and reason.reason in _NOT_TLS:
         return RegistryError(
-            f"registry {host} does not speak https", hint="for plain http: --insecure-registry"
+            f"{who} does not speak https", hint="for plain http: --insecure-registry"
         )
     if isinstance(reason, ssl.SSLError):
         why = reason.reason or str(reason)
-        return RegistryError(f"registry {host}: TLS failed: {why}", heals=True, slow=slow)
+        hint = _client_certificate_hint(host) if _OUR_CERTIFICATE.search(why) else None
+        return RegistryError(
+            f"{who.removesuffix(',')}: TLS failed: {why}", hint=hint, heals=not hint, slow=slow
+        )
     if isinstance(reason, socket.gaierror):
         return RegistryError(
-            f"registry {host} cannot be found: {reason.strerror}",
+            f"{who} cannot be found: {reason.strerror}",
             hint="check the name, the network, and HTTPS_PROXY if there is a proxy",
             heals=True,
             slow=slow,
         )
     why = _SILENCES.get(type(error).__name__) or text or type(error).__name__
     hint = "check the network, and HTTPS_PROXY if there is a proxy"
-    if is_loopback(host):
+    if at:
+        hint += "; a proxy before the registry has to pass on the Host that it was asked for, with the port"
+    elif is_loopback(host):
         hint = "is the registry running on this machine, on that port?"
     elif insecure:
         hint = "is the registry running, and does it speak plain http there?"
-    return RegistryError(
-        f"registry {host} cannot be reached: {why}", hint=hint, heals=True, slow=slow
+    return RegistryError(f"{who} cannot be reached: {why}", hint=hint, heals=True, slow=slow)
+
+
+def _client_certificate_hint(host: str) -> str:
+    return (
+        "does it want a certificate of whoever asks? Put that into"
+        f" /etc/docker/certs.d/{host}/client.cert, and its key into client.key beside it"
     )
 
 
@@ -183,6 +203,8 @@ def refusal_hint(
                 "does it speak https there? then leave out --insecure-registry, and use the host's"
                 " name for a registry on this machine"
             )
+        case 400 | 496 if not (plain or codes) and request.method in ("GET", "HEAD"):
+            return _client_certificate_hint(host)  # what nginx says to whoever has none
         case _ if "MANIFEST_BLOB_UNKNOWN" in codes:
             return "what it has of the image was there just now: does somebody delete there?"
         case 400 | 415 | 422 if request.method == "PUT" and "/manifests/" in request.url.path:

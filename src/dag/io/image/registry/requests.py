@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx2
 
-from dag.core.web import MAX_REDIRECTS, is_loopback, parse_retry_after
+from dag.core.web import MAX_REDIRECTS, is_loopback, parse_retry_after, status_words
 from dag.io.image.registry import answers as registry_answers
 from dag.io.image.registry.auth import Authorizer, TokenScopes, repository_of
 from dag.io.image.registry.clients import RegistryClients
@@ -23,7 +23,7 @@ from dag.io.image.registry.refusals import (
     refusal_hint,
     unreachable,
 )
-from dag.io.retries import RetryPolicy, retry
+from dag.io.retries import RetryPolicy, may_heal, retry
 from dag.io.web import public_url
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ class RegistryTransport:
         """Return the URL of a path below `/v2/`."""
         return self._clients.base().join(path)
 
-    def retry(self, operation: Callable[[], T]) -> T:
+    def retry(
+        self, operation: Callable[[], T], heals: Callable[[BaseException], bool] = may_heal
+    ) -> T:
         """Run an operation until it succeeds, or fails in a way that does not heal.
 
         Raises:
@@ -112,7 +114,7 @@ class RegistryTransport:
             # `stop` ends the waiting, and then the next attempt gives up.
             self._sleep(seconds)
 
-        return retry(attempt, self._retries, sleep=wait)
+        return retry(attempt, self._retries, heals=heals, sleep=wait)
 
     def send(
         self,
@@ -125,16 +127,40 @@ class RegistryTransport:
         body: Body | None = None,
         stream: bool = False,
     ) -> httpx2.Response:
-        """Send a request once, with what its challenge and its redirects ask for.
+        """Send a request, with what its challenge and its redirects ask for.
 
-        With `stream`, the caller reads and closes the answer; else it has been read.
+        With `stream`, the caller reads and closes the answer; else it has been read. One that a busy
+        registry has put off (429) is sent again, if it has no body: a registry that puts off every
+        second one lets no longer row of them through.
 
         Raises:
             RegistryError: no answer came.
             Refused: the status is not one of `ok`.
 
         """
-        headers = dict(headers or {})
+
+        def attempt() -> httpx2.Response:
+            return self._send(method, url, headers or {}, body, scopes, ok=ok, stream=stream)
+
+        if body is not None and body.size:
+            return attempt()
+        try:
+            return self.retry(attempt, heals=_is_put_off)
+        except Refused as refusal:
+            refusal.heals &= not _is_put_off(refusal)  # that was tried for long enough
+            raise
+
+    def _send(
+        self,
+        method: str,
+        url: httpx2.URL,
+        headers: dict[str, str],
+        body: Body | None,
+        scopes: Scopes,
+        *,
+        ok: Collection[int],
+        stream: bool,
+    ) -> httpx2.Response:
         challenged = 0
         for _ in range(MAX_REDIRECTS + 2):
             ours = url.origin == self._clients.base().origin
@@ -169,7 +195,7 @@ class RegistryTransport:
         if body is not None:
             headers = {**headers, "Content-Length": str(body.size)}
             content = self._until_stopped(body.open())
-        client = self._clients.client(secure=url.scheme == "https")
+        client = self._clients.client(url)
         request = client.build_request(method, url, headers=headers, content=content)
         return self._deliver(client, request)
 
@@ -177,10 +203,9 @@ class RegistryTransport:
         try:
             response = client.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.TransportError as error:
-            host = request.url.netloc.decode()
-            if request.url.origin == self._clients.base().origin:
-                host = self.host
-            raise unreachable(host, error, insecure=self.insecure) from error
+            ours = request.url.origin == self._clients.base().origin
+            elsewhere = "" if ours else request.url.netloc.decode()
+            raise unreachable(self.host, error, insecure=self.insecure, at=elsewhere) from error
         if self._stop.is_set():
             # Whoever closes the clients does not close a connection that is just being made.
             response.close()
@@ -200,7 +225,7 @@ class RegistryTransport:
         self, method: str, url: httpx2.URL, headers: dict[str, str], form: dict[str, str] | None
     ) -> httpx2.Response:
         for _ in range(MAX_REDIRECTS + 1):
-            client = self._clients.client(secure=url.scheme == "https")
+            client = self._clients.client(url)
             request = client.build_request(method, url, headers=headers, data=form)
             response = self._deliver(client, request)
             if not response.has_redirect_location:
@@ -253,7 +278,8 @@ class RegistryTransport:
         request = response.request
         status = response.status_code
         text = self._auth.redact(said.text)
-        what = f"{request.method} {public_url(request.url)}: {status} {text}".strip()
+        words = text or status_words(status)  # the answer to a HEAD has none
+        what = f"{request.method} {public_url(request.url)}: {status} {words}".strip()
         message, hint = f"registry {self.host}: {what}", None
         repository = repository_of(scopes)
         if status in (401, 403):
@@ -276,3 +302,7 @@ class RegistryTransport:
             hint = refusal_hint(self.host, request, status, said.codes)
         asked = parse_retry_after(response.headers.get("retry-after"), time.time())
         return Refused(message, status=status, codes=said.codes, hint=hint, retry_after=asked)
+
+
+def _is_put_off(error: BaseException) -> bool:
+    return isinstance(error, Refused) and error.status == 429
