@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 from html import escape
+from pathlib import Path
 
 import pytest
 
+from dag.core.arch import Arch
 from dag.core.limits import Limit
 from dag.core.store.buckets import Bucket
+from dag.errors import InfrastructureError
 from dag.io.store.buckets.opening import open_bucket
-from dag.io.store.objects import Objects, StoreError, insist, update
+from dag.io.store.local import Store
+from dag.io.store.objects import BucketObjects, Objects, StoreError, insist, update
+from dag.io.store.ownkey import identity_of
 from tests.support.faults import Answer, Incoming, Origin
 
 SMALL = Limit("an object of a test", 1 << 20)
@@ -49,6 +54,7 @@ REFUSALS = [
     (403, "RequestTimeTooSkewed", "The difference is too large.", "", "set the clock"),
     (400, "ExpiredToken", "The provided token has expired.", "", "log in again"),
     (403, "SignatureDoesNotMatch", 'Is "it" your key?', "", "does not know the key"),
+    (413, "EntityTooLarge", "That is too large.", "", "let who runs it raise the limit"),
     (403, "AccessDenied", "Access Denied", "", "may they read and write"),
     (
         400,
@@ -80,6 +86,29 @@ def test_a_refusal_is_told_in_the_servers_words_with_what_to_do(
             assert caught.value.message.startswith(f"{kind}://with.dots: ")
             assert caught.value.message.endswith(f"{code}: {message}")
             assert hint in (caught.value.hint or "")
+
+
+def test_the_limit_of_a_proxy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Origin() as origin:
+        page = b"<html><head><title>413 Request Entity Too Large</title></head></html>"
+        origin.on("PUT", times=None).answer(413, {}, page)
+        store = opened("s3", origin.url, monkeypatch)
+        with pytest.raises(StoreError, match=r": 413 Payload Too Large$") as caught:
+            store.write("a/b", b"x")
+    assert "client_max_body_size" in (caught.value.hint or "")
+
+
+def test_a_server_that_answers_with_web_pages_is_no_bucket(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Origin() as origin:
+        facts = {"Last-Modified": "Tue, 01 Dec 2026 00:00:00 GMT", "ETag": '"1"'}
+        origin.on("GET", times=None).answer(200, facts, b"<!doctype html>")
+        objects = opened("s3", origin.url, monkeypatch)
+        bucket = BucketObjects("s3://with.dots", files=objects, state=objects)
+        with pytest.raises(InfrastructureError) as caught:
+            identity_of(Store(tmp_path, Arch.parse("x86_64"), bucket))
+    assert "or of its console?" in (caught.value.hint or "")
 
 
 def test_a_bucket_of_another_region_is_told_by_its_redirect(

@@ -118,9 +118,13 @@ def identity_of(store: Store) -> str:
         found = store.objects.read(IDENTITY, PUBLIC_KEY)
     identity = (found.data if found else b"")[:32].decode("ascii", errors="replace")
     if not (identity.isalnum() and len(identity) == 32):
+        hint = "remove it; another is made"
+        if store.is_shared and identity.lstrip().startswith("<"):
+            hint = (
+                "it is a web page: is that the address of the server's buckets, or of its console?"
+            )
         raise InfrastructureError(
-            f"{store.objects.address(IDENTITY)} does not have the name of this store",
-            hint="remove it; another is made",
+            f"{store.objects.address(IDENTITY)} does not have the name of this store", hint=hint
         )
     return identity
 

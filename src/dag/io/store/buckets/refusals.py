@@ -36,6 +36,14 @@ _NETWORK = (
     "does the network of this machine lead there? A server of one's own is named by"
     " $AWS_ENDPOINT_URL, $AZURE_STORAGE_ENDPOINT or $STORAGE_EMULATOR_HOST"
 )
+_KEY = (
+    "that server does not know the key that the environment has: is it whole, and for there? A proxy in"
+    " between has to pass on the Host that it was asked for, with the port"
+)
+_TOO_LARGE = (
+    "the server, or a proxy before it, takes nothing of that size: let who runs it raise the limit"
+    " (client_max_body_size of nginx)"
+)
 _REGION_HINT = "$AWS_REGION must name the region of that bucket"
 _MISSING_HINT = "make it first, or is its name right?"
 _LASTING = frozenset({_REGION_HINT, _MISSING_HINT, CONDITIONS_HINT})
@@ -65,7 +73,7 @@ _HINTS = (
     ),
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed",
-        "that server does not know the key that the environment has: is it whole, and for there?",
+        _KEY,
     ),
     (
         r"NoSuchBucket|ContainerNotFound|bucket does not exist",
@@ -74,6 +82,10 @@ _HINTS = (
     (
         r"NotImplemented|\b501 [A-Z]",
         CONDITIONS_HINT,
+    ),
+    (
+        r"EntityTooLarge|RequestBodyTooLarge|\b413 [A-Z]",
+        _TOO_LARGE,
     ),
     (r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|SSLError", _TRUST),
     (
