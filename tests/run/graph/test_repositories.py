@@ -159,7 +159,7 @@ FAULTS: dict[str, tuple[Callable[[World], object], str]] = {
     "wrong": (_wrong, "has a wrong signature for test.rsa.pub"),
     "changed": (_changed, "has a wrong signature for test.rsa.pub"),
     "many": (_many, "more than 1,000 packages"),
-    "gone": (lambda world: world.origin.on("GET", PATH).reset(), "cannot be read"),
+    "gone": (lambda world: world.origin.on("GET", PATH, times=None).reset(), "cannot be read"),
     "not there": (lambda world: world.origin.on("GET", PATH).answer(404), "is not there"),
     "refused": (lambda world: world.origin.on("GET", PATH).answer(403), "answered with HTTP 403"),
     "endless": (
