@@ -1,18 +1,28 @@
-"""An HTTP proxy on loopback: forwards what it is asked for, and notes who asked for what."""
+"""An HTTP proxy, on loopback unless a test says where: forwards what it is asked for, and notes who asked for what."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+from collections.abc import Mapping
 from typing import Self
 from urllib.parse import urlsplit
 
 
 class Forwarder:
-    """A proxy, which runs until the end of the block; with an `answer` it gives only that."""
+    """A proxy, which runs until the end of the block; with an `answer` it gives only that.
 
-    def __init__(self, answer: bytes = b"") -> None:
+    It alone knows the hosts in `places`: what listens to those ports of this machine.
+    """
+
+    def __init__(
+        self,
+        answer: bytes = b"",
+        *,
+        host: str = "127.0.0.1",
+        places: Mapping[str, int] | None = None,
+    ) -> None:
         self.lines: list[str] = []
         """The first lines of the requests that it got."""
         self.logins: list[str] = []
@@ -20,9 +30,10 @@ class Forwarder:
         self.heads = b""
         """All that it could read of its clients."""
         self._answer = answer
+        self._places = places or {}
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.place = "{}:{}".format(*self._listener.getsockname())
 
     def __enter__(self) -> Self:
@@ -71,7 +82,16 @@ class Forwarder:
             return
         method, target, version = lines[0].split(" ")
         place = urlsplit(f"//{target}" if method == "CONNECT" else target)
-        server = socket.create_connection((place.hostname or "", place.port or 80))
+        host = place.hostname or ""
+        if host in self._places:
+            address = ("127.0.0.1", self._places[host])
+        else:
+            address = (host, place.port or 80)
+        try:
+            server = socket.create_connection(address)
+        except OSError:
+            client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+            return
         self._open.append(server)
         if method == "CONNECT":
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -70,6 +70,5 @@ def order(given: int = 2, served: int = 1) -> UnitOrder:
         epoch=7,
         memory=1 << 30,
         arguments=("--state=/tmp/.dag", "--", "packages/x86_64/Catch2-3.1-r2.apk"),
-        confined=True,
         reuse=True,
     )

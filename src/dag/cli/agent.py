@@ -10,6 +10,7 @@ from dag.cli.agentparts import ARCH, PATH, STATE, STORE, TERMINATION_LOG, last_w
 from dag.cli.agentsigning import ask_signer, publish, sign
 from dag.cli.interrupts import clean_up_when_told
 from dag.core.store.buckets import EMPTY, Bucket
+from dag.errors import InfrastructureError
 
 
 @click.group(name="agent", hidden=True)
@@ -142,6 +143,17 @@ def try_bucket(bucket: Bucket, probe: str | None) -> int:
 
     with last_words():
         return 0 if run(bucket, probe) or probe is not None else EMPTY
+
+
+@command.command(name="try-proxy")
+@click.option("--proxy", required=True, help="The proxy's URL.")
+def try_proxy(proxy: str) -> None:
+    """Try whether a proxy serves."""
+    from dag.io.connections import useless_proxy
+
+    with last_words():
+        if why := useless_proxy(proxy):
+            raise InfrastructureError(why)
 
 
 _PLACE = click.option("--place", required=True, type=PATH, help="Where the unit is built.")

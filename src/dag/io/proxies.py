@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
+from contextlib import suppress
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -73,3 +75,49 @@ def proxy_variable(kind: str) -> str:
     """Return the variable that `kind` of proxy is from; lower case wins where both are set."""
     lower = f"{kind}_proxy"
     return lower if os.environ.get(lower) else lower.upper()
+
+
+def is_excepted(host: str, port: int | None, listed: str) -> bool:
+    """Return whether a host is asked without a proxy, by the rules of Go; `listed` is `$no_proxy`.
+
+    https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
+    """
+    host = host.lower().rstrip(".")
+    address = None
+    with suppress(ValueError):
+        address = ipaddress.ip_address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    entries = (entry.strip().lower() for entry in listed.split(","))
+    return any(entry and _matches(entry, host, address, port) for entry in entries)
+
+
+def _matches(
+    entry: str,
+    host: str,
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None,
+    port: int | None,
+) -> bool:
+    if entry == "*":
+        return True
+    if "/" in entry:
+        with suppress(ValueError):
+            network = ipaddress.ip_network(entry, strict=False)
+            return address is not None and address in network
+        return False
+    name, colon, number = entry.rpartition(":")
+    # More than one colon is an IPv6 address, unless it is in brackets.
+    if colon and (":" not in name or name.endswith("]")) and number.isdigit():
+        if int(number) != port:
+            return False
+        entry = name
+    entry = entry.strip("[]")
+    if address is not None:
+        with suppress(ValueError):
+            return ipaddress.ip_address(entry) == address
+        return False
+    # `.example.com` and `*.example.com` are what is below, `example.com` that and itself.
+    entry = entry.removeprefix("*")
+    if entry.startswith("."):
+        return host.endswith(entry)
+    return host == entry or host.endswith(f".{entry}")

@@ -10,11 +10,14 @@ import msgspec
 import pytest
 
 from dag.core.build.events import ComputeResources
+from dag.core.build.proxies import ProxyOptions
 from dag.core.jobs.capacity import requests_of
 from dag.core.jobs.claims import Claim
+from dag.core.jobs.driver import driver_job
 from dag.core.jobs.manifest import JobSettings, agent_job, unit_job
 from dag.core.jobs.names import attempt_of
 from dag.core.kube.objects import is_made_of
+from dag.core.pod.pieces import proxy_variables
 from dag.core.pod.scheduling import NodeLabel, SchedulingOptions, Toleration
 from dag.core.store.buckets import Bucket
 from tests.support.orders import SETTINGS, order
@@ -93,6 +96,30 @@ def test_a_job_without_privilege_is_in_a_user_namespace_and_another_one_is_named
     assert container(job(), "build")["securityContext"].get("privileged") is None
     named = job(replace(SETTINGS, confined=False))
     assert container(named, "build")["securityContext"] == {"privileged": True}
+
+
+PROXIES = proxy_variables(ProxyOptions(proxy="http://a.example:1", no_proxy=(".b.example",)))
+
+
+def test_agents_builds_and_drivers_know_the_proxy_and_that_the_cluster_is_none_of_its_matter() -> (
+    None
+):
+    proxied = replace(SETTINGS, proxies=PROXIES)
+    driver = driver_job(proxied, ["words"], "mark")
+    listing = agent_job(proxied, "dag-list", "list-store", [])
+    for manifest, name in (
+        *((job(proxied), name) for name in ("prepare", "build", "collect")),
+        *((listing, "agent"), (driver, "driver")),
+    ):
+        variables = {one["name"]: one["value"] for one in container(manifest, name)["env"]}
+        for spelt in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            assert variables[spelt] == "http://a.example:1"
+        assert variables["no_proxy"] == variables["NO_PROXY"]
+        excepted = variables["no_proxy"].split(",")
+        assert {"localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"} < {*excepted}
+        assert {"$(KUBERNETES_SERVICE_HOST)", ".b.example"} < {*excepted}
+    cached = job(replace(proxied, cache_bundle="registry.example.com/cache@sha256:3"))
+    assert "env" not in container(cached, "populate-cache")
 
 
 def test_a_job_ends_by_itself_and_is_one_attempt() -> None:

@@ -15,6 +15,7 @@ from dag.core.pod.options import PodOptions
 from dag.core.pod.scheduling import NodeLabel, Toleration
 from dag.core.shell import ShellScript
 from dag.core.store.buckets import Bucket
+from dag.errors import UsageError
 from dag.report.manifest import to_yaml
 from tests.support.golden import Golden
 
@@ -50,6 +51,8 @@ EVERYTHING = replace(
         tolerations=(Toleration("pool", "builds", "NoSchedule"),),
         priority_class="low",
         pull_secrets=("registry",),
+        proxy="http://proxy.example.com:3128",
+        no_proxy=("10.0.0.0/8", ".example.com"),
     ),
     namespace="builds",
     arch=Arch.parse("arm64"),
@@ -78,6 +81,19 @@ def test_where_another_architecture_is_emulated_the_node_is_of_its_own() -> None
     assert spec["nodeSelector"] == {"kubernetes.io/arch": "amd64", "pool": "builds"}
     assert [one["key"] for one in spec["tolerations"]] == ["pool"]
     assert spec["containers"] == pod(EVERYTHING)["spec"]["containers"]
+
+
+def test_only_what_asks_the_network_knows_the_proxy() -> None:
+    whole = pod(asking(EVERYTHING, bucket_secret=None))
+    spec = whole["spec"]
+    proxied = {
+        one["name"]
+        for one in (*spec["initContainers"], *spec["containers"])
+        if "http_proxy" in {variable["name"] for variable in one.get("env", ())}
+    }
+    assert proxied == {"fetch-packages", "build", "upload"}
+    with pytest.raises(UsageError, match="--no-proxy is of no use without --proxy"):
+        pod(asking(EVERYTHING, proxy=None))
 
 
 def test_the_yaml_reads_back_as_what_is_posted() -> None:

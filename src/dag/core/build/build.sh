@@ -5,7 +5,7 @@
 umask 022
 state='' arch='' melange='' signing_key='' variables='' git_env='' env_option=''
 makefile='' make_key='' generate_key='' key='' mounted_key='' keep_going=''
-confined='' bwrap='' hermetic='' check='' check_only='' check_path='' cache='' first_pipe='' second_pipe=''
+confined='' bwrap='' trusted='' hermetic='' check='' check_only='' check_path='' cache='' first_pipe='' second_pipe=''
 # Kubernetes shows what is written there as the reason of the container's end.
 refuse() {
   echo "dag: $1" >&2
@@ -41,9 +41,10 @@ while [ $# -gt 0 ]; do
     --keep-going) keep_going=yes ;;
     # Build nothing outside of a user namespace.
     --confined) confined=yes ;;
-    # The text of the bwrap that stands before the real one, and whether it takes the network from
-    # steps. Without it steps have all rights of this script.
+    # The text of the bwrap that stands before the real one, and whether steps have all rights of this
+    # script, or no network.
     --bwrap=*) bwrap=$value ;;
+    --trusted) trusted=yes ;;
     --hermetic) hermetic=yes ;;
     # Try first whether steps can be run; or do nothing else.
     --check-steps) check=yes ;;
@@ -84,9 +85,11 @@ fi
 
 # The files beside the bwrap of ours are explained there.
 place_bwrap() {
-  rm -rf "${state:?}/bin" "$state/root" "$state/hermetic" "$state/deep" "$state/called" "$state/melange"
+  rm -rf "${state:?}/bin" "$state/root" "$state/trusted" "$state/hermetic" "$state/deep" "$state/called" \
+    "$state/melange"
   mkdir -p "$state/bin" "$state/caches" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
     chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && : >"$state/proc" || return
+  [ -z "$trusted" ] || : >"$state/trusted"
   [ -z "$hermetic" ] || : >"$state/hermetic"
   case $("$real" --help 2>&1) in *--disable-userns*) : >"$state/deep" ;; esac
   [ "$(id -u)" = 0 ] || return 0
@@ -121,15 +124,17 @@ what_would_do() {
     esac
   fi
 }
+# Where steps are trusted, another runner may do.
+if [ -n "$trusted" ] && ! command -v bwrap >/dev/null; then bwrap=''; fi
 if [ -n "$bwrap" ]; then
   real=$(command -v bwrap) ||
     refuse 'there is no bwrap, which runs the steps of a build: install bubblewrap, or see --sdk-image'
   place_bwrap || refuse "no file can be made in $state"
   ours=$(cd "$state/bin" && pwd)
-  place_melange || refuse "no file can be made in $state"
+  [ -n "$trusted" ] || place_melange || refuse "no file can be made in $state"
   PATH=$ours:$PATH
   export PATH
-  [ "$(command -v bwrap)" = "$ours/bwrap" ] ||
+  [ -n "$trusted" ] || [ "$(command -v bwrap)" = "$ours/bwrap" ] ||
     refuse "PATH cannot name $ours, because that has a colon: build in another directory"
   # More than once, because a mount of a container that goes at this moment lets bwrap fail, too.
   [ -z "$check" ] || said=$(try_step) || said=$(try_step) || said=$(try_step) || refuse "steps cannot be confined here ($(
@@ -238,7 +243,7 @@ while kill -0 "$tee" 2>/dev/null; do wait "$tee" 2>/dev/null; done
 kill "$dog" 2>/dev/null
 
 # Where a Makefile changes PATH and does not call $(MELANGE), melange has not called our bwrap.
-if [ -n "$bwrap" ] && [ ! -e "$state/called" ] && grep -q 'melange .*is building:' "$state/log"; then
+if [ -n "$bwrap" ] && [ -z "$trusted" ] && [ ! -e "$state/called" ] && grep -q 'melange .*is building:' "$state/log"; then
   echo "dag: the steps of this build were not confined, because melange did not call the bwrap that comes first in PATH: take changes of PATH and other runners than bubblewrap out of the Makefile, or trust all steps with --trust-steps" |
     tee -a "$state/log"
   [ "$code" != 0 ] || code=1

@@ -3,6 +3,7 @@
 # The build script puts this file first in PATH, and as `melange`, too, which make is to call: then what
 # a Makefile does to PATH does not matter, and another runner is refused. The directory above it has:
 #   bwrap, melange  links to the real ones
+#   trusted         if it is there, steps are not confined, and only get the proxies
 #   root, hermetic  if they are there, the caller is root, and steps have no network
 #   deep            if it is there, bwrap knows --disable-userns
 #   proc            what is to be read-only in /proc for root, a path a line
@@ -37,6 +38,21 @@ inside=/var/cache/melange
 say() { echo "dag: $*" >&2; }
 give_up() { say "$*"; exit 1; }
 [ $# -gt 0 ] || give_up 'this bwrap was given no command'
+# melange gives steps nothing of its environment, and what it is given itself for them it writes into
+# packages. So the proxies are added here; one with a login is no step's business.
+added='' value=''
+for word; do
+  shift
+  set -- "$@" "$word"
+  [ "$word$added" = --clearenv ] || continue
+  added=yes
+  for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    eval "value=\${$name-}"
+    case $value in '' | *@*) continue ;; esac
+    [ -e "$here/hermetic" ] || set -- "$@" --setenv "$name" "$value"
+  done
+done
+[ ! -e "$here/trusted" ] || exec "$here/bwrap" "$@"
 for step; do :; done
 : >"$here/called" || give_up "$here cannot be written"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from dag.core.build.proxies import ProxyOptions
 from dag.core.build.signeroptions import PublishingOptions
 from dag.core.flags import Options, arguments, flag, flag_group, list_flag, switch
 from dag.core.kinds import (
@@ -296,6 +297,7 @@ class BuildOptions(
     UnitOptions,
     PublishingOptions,
     ReportFileOptions,
+    ProxyOptions,
     GeneralOptions,
 ):
     """The flags of `dag build`."""

@@ -156,8 +156,9 @@ def build_script(
     server serves only the newest file of a rotated log, so a loss could not be seen from outside.
 
     melange runs each step with the first `bwrap` in PATH, so a `bwrap` of ours stands before the
-    real one, unless all steps are trusted. It gives each step a user namespace of its own and, of
-    the cache, what the step names; it reads this off the step's script, which is the last argument,
+    real one. It gives steps the proxies of the environment that have no login, unless they have no
+    network. Unless all steps are trusted, it gives each a user namespace of its own and, of the cache,
+    what the step names; it reads this off the step's script, which is the last argument,
     as melange's own pipelines write it
     (https://github.com/chainguard-dev/melange/tree/v0.56.0/pkg/build/pipelines). With `check_steps`
     the script refuses to build where this cannot be had. With `hermetic` steps have no network, and
@@ -205,9 +206,9 @@ def build_script(
         arguments.append(f"--mounted-key={mounted_key}")
     elif key_maker is not KeyMaker.NOBODY:
         arguments.append("--make-key" if key_maker is KeyMaker.RULE else "--generate-key")
-    if not trust_steps:
-        arguments.append(bwrap_argument())
+    arguments.append(bwrap_argument())
     flags = {
+        "--trusted": trust_steps,
         "--hermetic": hermetic,
         "--check-steps": check_steps and not trust_steps,
         "--check-path": check_path and not trust_steps,
@@ -236,7 +237,7 @@ def check_script(state: str) -> ShellScript:
 
 
 def bwrap_argument() -> str:
-    """Return the argument of the build script that confines steps; it has a script in it."""
+    """Return the argument of the build script with the script that runs steps."""
     return f"--bwrap={script_text(_PACKAGE, 'bwrap')}"
 
 

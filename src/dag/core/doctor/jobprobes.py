@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dag.core.build.scripts import STATE, check_script
-from dag.core.doctor.probes import DEADLINE, NOTHING, PROBE, probe_command, probe_script
+from dag.core.doctor.probes import (
+    DEADLINE,
+    NOTHING,
+    PROBE,
+    probe_command,
+    probe_script,
+    proxy_container,
+)
 from dag.core.jobs.manifest import JobSettings, agent_container, container_job
 from dag.core.kube.objects import KubeObject, seal
 from dag.core.pod.pieces import agent_security, builder_fields
@@ -30,6 +37,11 @@ def sdk_job_probe(settings: JobSettings, melange: str, *, trust_steps: bool) -> 
         **builder_fields("/tmp", confined=settings.confined),  # noqa: S108
     }
     return _probe(settings, "sdk", container)
+
+
+def proxy_job_probe(settings: JobSettings, proxy: str) -> KubeObject:
+    """Ask an agent whether the proxy serves it."""
+    return _probe(settings, "proxy", proxy_container(settings.bundle, proxy))
 
 
 def store_job_probe(settings: JobSettings) -> KubeObject:

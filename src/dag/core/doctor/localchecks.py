@@ -39,6 +39,19 @@ def memory(limits: str) -> Finding:
     )
 
 
+def proxy(names: Sequence[str], useless: Sequence[str], kept: str, fix: str) -> Finding:
+    """Judge the proxies of builds, of which `useless` tells the faults.
+
+    `kept` tells which of them steps do not get, and `fix` what to do then.
+    """
+    if useless:
+        other = "name another with --proxy or in its variable, or unset the variable"
+        return Finding(Status.FAILED, "; ".join(useless), other)
+    if kept:
+        return Finding(Status.WARNING, kept, fix)
+    return ok(f"{' and '.join(names)} serves this machine")
+
+
 def units(too_large: str) -> Finding:
     """Judge what units ask for, of which `too_large` says that it is more than the machine has."""
     if not too_large:

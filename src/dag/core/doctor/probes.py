@@ -19,6 +19,7 @@ from dag.core.pod.ending import UNSTARTABLE, Cause, Ending, PodFacts
 from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
+from dag.core.pod.pieces import agent_security
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, scheduling, termination
 from dag.core.pod.waiting import USER_NAMESPACES
@@ -94,6 +95,20 @@ def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
     container["args"] = ["try-bucket", f"--bucket={bucket}", *written]
     name = "write" if write else "read"
     return _probe(settings, name, container, _CONFINEMENT, identity=settings.identity)
+
+
+def proxy_probe(settings: PodSettings, proxy: str) -> KubeObject:
+    """Ask an agent whether the proxy serves it."""
+    return _probe(settings, "proxy", proxy_container(settings.bundle, proxy), _CONFINEMENT)
+
+
+def proxy_container(image: str, proxy: str) -> KubeObject:
+    """Return the container of an agent that tries a proxy."""
+    return {
+        "image": image,
+        "args": container_words(["try-proxy", f"--proxy={proxy}"]),
+        "securityContext": agent_security(),
+    }
 
 
 def probe_script(name: str, *arguments: str) -> list[str]:
@@ -280,6 +295,16 @@ def judge_emulation(outcome: ProbeOutcome, arch: Arch, namespace: str) -> Findin
         f"a node runs programs of {arch.oci}",
         f"a node cannot run programs of {arch.oci}",
         f"dag setup cluster --binfmt -n {namespace} registers an emulator on every node",
+    )
+
+
+def judge_proxy(outcome: ProbeOutcome, proxy: str) -> Finding:
+    """Judge the proxy of builds by what an agent found."""
+    return judge(
+        outcome,
+        f"{proxy} serves pods",
+        f"{proxy} serves no pod",
+        "--proxy is to name a proxy that pods reach and that asks for no login",
     )
 
 

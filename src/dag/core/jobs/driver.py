@@ -45,6 +45,7 @@ def driver_job(settings: JobSettings, words: Iterable[str], mark: str) -> KubeOb
             {"name": "HOME", "value": STATE},
             {"name": "XDG_CACHE_HOME", "value": f"{STATE}/cache"},
             {"name": "TMPDIR", "value": STATE},
+            *settings.proxies,
         ],
         "args": container_words(["drive", *words]),
         "volumeMounts": [{"name": "agent", "mountPath": STATE}],

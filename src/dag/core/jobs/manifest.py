@@ -28,6 +28,7 @@ from dag.core.pod.manifest import BUILD, CACHE, PIPES, WITHOUT_IDENTITY
 from dag.core.pod.pieces import (
     agent_security,
     builder_fields,
+    environment_fields,
     isolation_fields,
     resource_requests,
     volume_mounts,
@@ -75,6 +76,8 @@ class JobSettings:
     queue: str | None = None
     """The queue of Kueue in which Jobs wait for their turn."""
     confined: bool
+    proxies: Sequence[KubeObject] = ()
+    """The variables by which containers know their proxy."""
     version: str
     sdk_image: str = ""
     """The image that builds; agents of a store need none."""
@@ -133,7 +136,7 @@ def agent_container(
         **_agent_fields(settings, name),
         **_store_settings(settings),
         # There is no other place to write, and what is served from a bucket is fetched first.
-        "env": [{"name": "TMPDIR", "value": STATE}, *_identity_variables(settings)],
+        "env": [{"name": "TMPDIR", "value": STATE}, *_variables(settings)],
         "args": container_words([command, _store_word(settings), f"--state={STATE}", *words]),
         "volumeMounts": [*_mounts("agent"), *_store_mounts(settings)],
     }
@@ -285,7 +288,7 @@ def _build_container(settings: JobSettings, resources: ComputeResources) -> Kube
         "command": ["sh", SCRIPT],
         # What it may have of memory is what it asked for: else others on the node would pay.
         "resources": {"requests": amounts, "limits": {"memory": amounts["memory"]}},
-        **builder_fields(_TMP, confined=settings.confined),
+        **builder_fields(_TMP, confined=settings.confined, variables=settings.proxies),
         "volumeMounts": [
             *_mounts("unit", "cache"),
             {"name": "tmp", "mountPath": _TMP},
@@ -337,15 +340,16 @@ def _store_mounts(settings: JobSettings, *, read_only: bool = False) -> list[Kub
 def _store_settings(settings: JobSettings) -> KubeObject:
     """Return what an agent's container needs to reach a bucket."""
     secret = settings.bucket_secret
-    variables = _identity_variables(settings)
     return {
         **({"envFrom": [{"secretRef": {"name": secret}}]} if secret is not None else {}),
-        **({"env": variables} if variables else {}),
+        **environment_fields(_variables(settings)),
     }
 
 
-def _identity_variables(settings: JobSettings) -> list[KubeObject]:
-    return settings.identity.environment if settings.identity is not None else []
+def _variables(settings: JobSettings) -> list[KubeObject]:
+    """Return the environment of an agent's container."""
+    own = settings.identity.environment if settings.identity is not None else []
+    return [*settings.proxies, *own]
 
 
 _mounts = partial(

@@ -17,6 +17,7 @@ from dag.core.build.options import (
     StatusOptions,
     StoreOptions,
 )
+from dag.core.build.proxies import ProxyOptions
 from dag.core.build.resources import resources_of_flags
 from dag.core.build.signeroptions import KeyOptions
 from dag.core.flags import Options, arguments, flag, flag_group, switch
@@ -175,8 +176,10 @@ class CancelOptions(
 
 
 @flag_group
-class AgentOptions(BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOptions):
-    """The image of agents, their place and their rights."""
+class AgentOptions(
+    BundleOptions, UnitPlaceOptions, QueueOptions, BucketSecretOptions, ProxyOptions
+):
+    """The image of agents, their place, their rights, and their way to the network."""
 
     @property
     def confined(self) -> bool:
@@ -202,6 +205,10 @@ class StoreAgentOptions(AgentOptions):
         "service_account": "Run the pod at the store as this service account.",
         "node_arch": "Run the pod at the store on a node of this architecture.",
         "priority_class": "Give the pod at the store this priority class.",
+        "proxy": "Have the pod at the store reach the network through this proxy, which is written "
+        "http://HOST:PORT and has no login.",
+        "no_proxy": "Have it reach these hosts, domains (.example.com) and networks without that proxy. "
+        "Those of the cluster itself always are.",
         "queue": "Have the pod at the store wait for its turn in this queue of Kueue.",
     }
 

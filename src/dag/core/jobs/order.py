@@ -77,8 +77,6 @@ class UnitOrder(Struct, frozen=True, array_like=True, kw_only=True):
     memory: int
     arguments: tuple[str, ...]
     """The arguments of the build script with the targets, but for the text of the bwrap."""
-    confined: bool
-    """Whether steps are confined by that."""
     reuse: bool
     """Whether a record of just what goes into the unit makes its build unnecessary."""
     results: tuple[str, ...] = ()

@@ -20,7 +20,9 @@ from dag.core.pod.options import PodOptions
 from dag.core.pod.pieces import (
     agent_security,
     builder_fields,
+    environment_fields,
     isolation_fields,
+    proxy_variables,
     resource_requests,
     volume_mounts,
 )
@@ -214,7 +216,7 @@ def _build_container(settings: PodSettings) -> KubeObject:
         "workingDir": WORKSPACE,
         "command": container_words(settings.script.command(*settings.targets)),
         "resources": resource_requests(cpu=options.cpu, memory=options.ram, disk=options.disk),
-        **builder_fields(_TMP, confined=options.confined),
+        **builder_fields(_TMP, confined=options.confined, variables=proxy_variables(options)),
         "volumeMounts": [*_mounts("workspace", "cache"), {"name": "tmp", "mountPath": _TMP}],
     }
     if pipe_names(options):
@@ -273,9 +275,8 @@ def _transfer_fields(settings: PodSettings) -> KubeObject:
     }
     if settings.options.bucket_secret is not None:
         container["envFrom"] = [{"secretRef": {"name": settings.options.bucket_secret}}]
-    if settings.identity is not None:
-        container["env"] = settings.identity.environment
-    return container
+    own = settings.identity.environment if settings.identity is not None else []
+    return {**container, **environment_fields([*proxy_variables(settings.options), *own])}
 
 
 def _identity_mounts(settings: PodSettings) -> list[KubeObject]:

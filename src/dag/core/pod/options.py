@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from dag.core.arch import Arch
 from dag.core.build.options import ResultFileOptions, SelectionOptions
+from dag.core.build.proxies import ProxyOptions
 from dag.core.flags import Options, flag, flag_group, list_flag, switch
 from dag.core.image.kinds import IMAGE, REPOSITORY
 from dag.core.kinds import ARCH, DIRECTORY, DURATION, NAME, QUANTITY, TEXT, ValueKind, choice
@@ -290,6 +291,7 @@ class PodOptions(
     PodBuildOptions,
     PushOptions,
     PodPlaceOptions,
+    ProxyOptions,
     ResourceOptions,
     BucketOptions,
     SigningOptions,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from dag.core.build.proxies import ProxyOptions, named_proxy
 from dag.core.kube.objects import KubeObject
 
 AGENT_USER = 65532
@@ -30,10 +31,12 @@ def isolation_fields(*, confined: bool) -> KubeObject:
     }
 
 
-def builder_fields(home: str, *, confined: bool) -> KubeObject:
-    """Return what the container that builds may do."""
+def builder_fields(
+    home: str, *, confined: bool, variables: Sequence[KubeObject] = ()
+) -> KubeObject:
+    """Return what the container that builds may do, and its environment."""
     if not confined:
-        return {"securityContext": {"privileged": True}}
+        return {"securityContext": {"privileged": True}, **environment_fields(variables)}
     # bubblewrap mounts a /proc of its own, which a masked one forbids, and needs the system calls
     # that make namespaces.
     return {
@@ -41,8 +44,37 @@ def builder_fields(home: str, *, confined: bool) -> KubeObject:
             "procMount": "Unmasked",
             "seccompProfile": {"type": "Unconfined"},
         },
-        "env": [{"name": "HOME", "value": home}],
+        **environment_fields([{"name": "HOME", "value": home}, *variables]),
     }
+
+
+def environment_fields(variables: Sequence[KubeObject]) -> KubeObject:
+    """Return the environment of a container, besides what its image has."""
+    return {"env": [*variables]} if variables else {}
+
+
+_IN_CLUSTER = (
+    *("localhost", "127.0.0.1", "::1", "$(KUBERNETES_SERVICE_HOST)", ".svc", ".cluster.local"),
+    *("169.254.169.254", "169.254.170.23", "metadata.google.internal"),
+)
+"""What a pod reaches by itself: itself, the API server, services, and who says in a cloud who it is.
+
+Kubernetes puts the API server's address in the place of its variable, which all containers have.
+https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables,
+https://cloud.google.com/compute/docs/metadata/overview,
+https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
+"""
+
+
+def proxy_variables(options: ProxyOptions) -> list[KubeObject]:
+    """Return the variables by which the containers of a pod know their proxy.
+
+    Raises:
+        UsageError: there are exceptions from no proxy.
+
+    """
+    named = named_proxy(options, _IN_CLUSTER)
+    return [{"name": name, "value": value} for name, value in named.items()]
 
 
 def agent_security() -> KubeObject:

@@ -106,8 +106,7 @@ def prepare(words: tuple[str, ...], places: UnitPlaces, bundle: Path, script: Pa
     try:
         prepared = _prepare(order, "".join(words), places, bundle)
         if prepared.known is None:
-            bwrap = [bwrap_argument()] if order.confined else []
-            script.write_text(script_file([*bwrap, *order.arguments]))
+            script.write_text(script_file([bwrap_argument(), *order.arguments]))
         else:
             script.write_text("exit 0\n")
         make_pipe(places.pipe)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from dag.core.build.proxies import proxies_of_steps
 from dag.core.build.result import Result
 from dag.core.build.scripts import key_of
 from dag.core.store.records import Record
@@ -30,7 +31,9 @@ from dag.run.build.session import Build
 from dag.run.build.signing import given_key, require_published
 from dag.run.build.sources import renew_git_config
 from dag.run.build.steps import (
+    PROXY_REMEDY,
     environment_of_builds,
+    kept_from_steps,
     require_confined_steps,
     require_usable_place,
 )
@@ -60,6 +63,8 @@ async def build_here(build: Build) -> Result:
         require_confined_steps(settings.environment)
     else:
         build.say("--trust-steps: the steps of a build have all rights that you have")
+    if not options.hermetic and (why := kept_from_steps(settings.environment)):
+        build.say(f"{why}: {PROXY_REMEDY}")
     limiter = detect()
     if options.verbose:
         build.say(f"limits of memory and CPU: {limiter.name}")
@@ -121,12 +126,13 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
         melange_dir=tools.melange_dir,
     )
     units = UnitResolver.of(build)
+    environment = environment_of_builds(options)
     return LocalSettings(
         arch=build.arch,
         script_at=lambda epoch: build.script(replace(variables, source_date_epoch=epoch)),
         units=units,
         makefile=build.makefile,
-        environment=environment_of_builds(),
+        environment=environment,
         parts=build.parts,
         links=links,
         fingerprints=build.fingerprints,
@@ -143,6 +149,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
             repositories=build.repositories,
             external=build.plan.external,
             has_network=not options.hermetic,
+            proxies=proxies_of_steps(environment),
         ),
         confined=not options.trust_steps,
         publishes=options.signs_here,

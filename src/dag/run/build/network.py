@@ -29,13 +29,15 @@ class NetworkFaults:
     """Names that neither the directory nor a repository has that answered → who needs them."""
     has_network: bool = True
     """Whether the steps of a build have one."""
+    proxies: Mapping[str, str] | None = None
+    """The variables that name their proxies; if it is None, those of the environment do."""
 
     def find(self, package: Package, failure: FailureWords) -> str | None:
         """Return in words what of the network made a unit fail; None if that was not the reason."""
         if failure.step is None:
             return self._lacks_repository(package)
         if failure.step in _FETCHING and self.has_network:
-            return next(_unreachable_sources(package), None)
+            return next(self._unreachable_sources(package), None)
         return None
 
     def _lacks_repository(self, package: Package) -> str | None:
@@ -46,10 +48,9 @@ class NetworkFaults:
             return None
         return f"{' and '.join(lost)} could not be asked, and nothing else has {some(names)}"
 
-
-def _unreachable_sources(package: Package) -> Iterator[str]:
-    for step in package.sources:
-        match step:
-            case Fetch(uri=url) | Checkout(repository=url):
-                if step.runs and (why := no_connection(url)):
-                    yield f"{step.file}:{step.line}: {redact(url)} cannot be fetched: {why}"
+    def _unreachable_sources(self, package: Package) -> Iterator[str]:
+        for step in package.sources:
+            match step:
+                case Fetch(uri=url) | Checkout(repository=url):
+                    if step.runs and (why := no_connection(url, self.proxies)):
+                        yield f"{step.file}:{step.line}: {redact(url)} cannot be fetched: {why}"

@@ -9,27 +9,47 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from dag.core.build.proxies import ProxyOptions, proxies_here, proxies_of_steps
 from dag.core.build.scripts import check_script
 from dag.core.package.makefile import Makefile
 from dag.core.package.owncalls import OwnCall
 from dag.errors import InfrastructureError, UsageError
+from dag.io.proxies import proxy_variable
 from dag.run.build.process import words_to_be_alone
 from dag.run.build.tools import melange_here
 
 _KEPT = (
     *("PATH", "HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     "HTTP_AUTH",
 )
-"""The variables of the user's environment that make gets; no Makefile takes them for its own."""
+"""The variables of the user's environment that make gets, besides those of proxies; no Makefile takes
+them for its own."""
 _OURS = "dag: "
 """How the script begins what it says itself."""
 
 
-def environment_of_builds() -> dict[str, str]:
-    """Return the whole environment of the processes of a build."""
+def environment_of_builds(options: ProxyOptions) -> dict[str, str]:
+    """Return the whole environment of the processes of a build.
+
+    Raises:
+        UsageError: there are exceptions from no proxy.
+
+    """
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, "LC_ALL": "C.UTF-8"}
+    return {**kept, **proxies_here(options, os.environ), "LC_ALL": "C.UTF-8"}
+
+
+PROXY_REMEDY = "`dag cache` fetches sources through it before a build, or --proxy names one without"
+"""What to do for steps that do not get a proxy because it has a login."""
+
+
+def kept_from_steps(environment: Mapping[str, str]) -> str:
+    """Return in words which proxies of a build its steps do not get; empty if they get all."""
+    kept = environment.keys() - proxies_of_steps(environment).keys()
+    names = [f"${name}" for kind in ("http", "https") if (name := proxy_variable(kind)) in kept]
+    if not names:
+        return ""
+    return f"steps do not get the proxy that {' and '.join(names)} names, because it has a login"
 
 
 def require_usable_place(root: Path) -> None:

@@ -74,6 +74,8 @@ class JobsDoctor:
                 node = f"user namespace {arch}"
                 yield Check(node, (agent,), partial(self._userns, arch))
             yield Check(f"sdk {arch}", (node, "sdk image"), partial(self._sdk, arch))
+            if chosen.proxy:
+                yield Check(f"proxy {arch}", (agent,), partial(self._proxy, arch, chosen.proxy))
             yield Check(f"store {arch}", (agent,), partial(self._store, arch))
 
     async def _definitions(self) -> Finding:
@@ -113,6 +115,12 @@ class JobsDoctor:
         return await self._try(
             jobprobes.sdk_job_probe(self._settings(arch), melange, trust_steps=chosen.trust_steps),
             probes.judge_sdk,
+        )
+
+    async def _proxy(self, arch: Arch, proxy: str) -> Finding:
+        return await self._try(
+            jobprobes.proxy_job_probe(self._settings(arch), proxy),
+            lambda outcome: probes.judge_proxy(outcome, proxy),
         )
 
     async def _store(self, arch: Arch) -> Finding:

@@ -20,8 +20,10 @@ from dag.core.doctor.options import DoctorOptions
 from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.core.units import quantity
+from dag.core.web import redact
 from dag.io.build.confinement import detect
 from dag.io.build.disk import free_bytes
+from dag.io.connections import useless_proxy
 from dag.io.package.keypairs import public_half
 from dag.io.package.makefile import find_makefile, makefile_of
 from dag.io.package.melange import melange_version
@@ -31,7 +33,9 @@ from dag.run.build.keyrings import check_keyrings
 from dag.run.build.machine import machine_resources
 from dag.run.build.signing import given_key
 from dag.run.build.steps import (
+    PROXY_REMEDY,
     environment_of_builds,
+    kept_from_steps,
     require_confined_steps,
     require_known_calls,
     require_usable_place,
@@ -66,6 +70,10 @@ class LocalDoctor:
             look = self._melange if name == "melange" else partial(self._program, name)
             yield _check(name, (), look)
         yield _check("steps", [one for one in PROGRAMS if one != "melange"], self._steps)
+        variables = environment_of_builds(self._chosen)
+        named = (variables[name] for name in ("http_proxy", "https_proxy") if name in variables)
+        if proxies := [*dict.fromkeys(named)]:
+            yield _check("proxy", (), partial(self._proxy, proxies))
         yield _check("memory", (), lambda: localchecks.memory(detect().name))
         yield _check("units", ("definitions",), self._units)
         yield _check("store", (), self._store)
@@ -108,8 +116,15 @@ class LocalDoctor:
         template, assignments = self._chosen.target_template, self._chosen.make_assignments()
         if makefile := find_makefile(directory, template, assignments):
             require_known_calls(makefile, directory, make_vars)
-        require_confined_steps(environment_of_builds())
+        require_confined_steps(environment_of_builds(self._chosen))
         return ok("a step that does nothing was confined")
+
+    def _proxy(self, proxies: Sequence[str]) -> Finding:
+        names = {one: redact(one) for one in proxies}
+        useless = [f"{name}: {why}" for one, name in names.items() if (why := useless_proxy(one))]
+        chosen = self._chosen
+        kept = "" if chosen.hermetic else kept_from_steps(environment_of_builds(chosen))
+        return localchecks.proxy([*names.values()], useless, kept, PROXY_REMEDY)
 
     def _store(self) -> Finding:
         place, number = store_place(self._chosen, self._terminal.detail), 0

@@ -93,6 +93,9 @@ class PodDoctor:
                 yield Check(userns, (*place, pull), partial(self._userns, arch))
                 place = (*place, userns)
             yield Check(f"sdk {arch}", (*place, "sdk image"), partial(self._sdk, arch))
+            if chosen.proxy:
+                try_proxy = partial(self._proxy, arch, chosen.proxy)
+                yield Check(f"proxy {arch}", (*place, pull), try_proxy)
             if chosen.secret_key:
                 needs = (*place, pull, "key class")
                 yield Check(f"key {arch}", needs, partial(self._key, arch))
@@ -161,6 +164,12 @@ class PodDoctor:
         return await self._try(
             probes.sdk_probe(self._settings(arch), melange_of(self._chosen.make_vars)),
             probes.judge_sdk,
+        )
+
+    async def _proxy(self, arch: Arch, proxy: str) -> Finding:
+        return await self._try(
+            probes.proxy_probe(self._probe_settings(arch), proxy),
+            lambda outcome: probes.judge_proxy(outcome, proxy),
         )
 
     async def _key(self, arch: Arch) -> Finding:

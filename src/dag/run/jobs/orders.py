@@ -85,7 +85,6 @@ class Orders:
             epoch=epoch,
             memory=start.resources.ram,
             arguments=(*self._arguments(epoch), *targets),
-            confined=not build.options.trust_steps,
             reuse=package.name not in self.units.forced,
             results=build.store.preferred_results(package.name, package.full_version),
             witnessed=build.options.is_apart,

@@ -17,6 +17,7 @@ from dag.core.jobs.options import (
 )
 from dag.core.jobs.publishing import PublishOptions
 from dag.core.jobs.stores import store_on_cluster
+from dag.core.pod.pieces import proxy_variables
 from dag.core.store.buckets import Bucket
 from dag.io.kube.api import Kube
 from dag.report.terminal import Terminal
@@ -37,7 +38,7 @@ def store_settings(
     """Return the settings of Jobs of no run yet, without their images.
 
     Raises:
-        UsageError: the flags name no store that all nodes reach.
+        UsageError: the flags name no store that all nodes reach, or exceptions from no proxy.
 
     """
     return JobSettings(
@@ -52,6 +53,7 @@ def store_settings(
         scheduling=options,
         queue=options.queue,
         confined=options.confined,
+        proxies=proxy_variables(options),
         version=dag.__version__,
     )
 
