@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 
 class Forwarder:
@@ -72,6 +72,7 @@ class Forwarder:
                 return
             head += data
         self.heads += head
+        head, end, body = head.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         self.lines.append(lines[0])
         headers = dict(line.split(": ", 1) for line in lines[1:] if line)
@@ -96,8 +97,10 @@ class Forwarder:
         if method == "CONNECT":
             client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
-            lines[0] = f"{method} {place.path} {version}"
-            server.sendall("\r\n".join(lines).encode("latin-1"))
+            asked = urlunsplit(place._replace(scheme="", netloc=""))
+            # What comes after it on this connection may be for another host.
+            lines[0:1] = [f"{method} {asked} {version}", "Connection: close"]
+            server.sendall("\r\n".join(lines).encode("latin-1") + end + body)
         self._start(_pump, server, client)
         _pump(client, server)
 

@@ -22,6 +22,7 @@ ugly: bad
 named/%: ; $(info $@)
 unfinished: ; @printf 'first\\nlast'
 networks: ; @bwrap --dev-bind / / --proc /proc cat /proc/net/dev
+shows: ; @bwrap --dev-bind / / --clearenv --setenv mine 'a b' /bin/sh -c "$$STEP"
 CACHE = .
 fetches: ; @bwrap --dev-bind / / --tmpfs /var/cache --bind "$(CACHE)" /var/cache/melange sh -c "$$STEP"
 slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait

@@ -126,6 +126,24 @@ def test_no_directory_is_bound_in_which_others_mount(workspace: Workspace) -> No
     assert places & {"/", "/media", "/mnt", "/run", "/sys", "/tmp", "/var"} == set()
 
 
+PROXIES = """\
+STEP='env | grep -e proxy -e mine | sort' http_proxy='http://a:1/$(x) *' HTTPS_PROXY=http://u:p@b:2
+no_proxy=.c NO_PROXY=''
+export STEP http_proxy HTTPS_PROXY no_proxy NO_PROXY
+unset HTTP_PROXY https_proxy
+"""
+
+
+@pytest.mark.parametrize("flag", ["hermetic", "trust_steps", ""])
+def test_steps_get_the_proxies_without_a_login_unless_they_have_no_network(
+    workspace: Workspace, flag: str
+) -> None:
+    code, lines = workspace.run("shows", before=PROXIES, **({flag: True} if flag else {}))
+    assert code == 0, lines
+    proxies = [] if flag == "hermetic" else ["http_proxy=http://a:1/$(x) *", "no_proxy=.c"]
+    assert lines[:-1] == sorted(["mine=a b", *proxies])
+
+
 def test_steps_need_bubblewrap_unless_they_are_trusted(workspace: Workspace) -> None:
     before = "command() { [ $2 != bwrap ]; }\n"
     code, lines = workspace.run("networks", before=before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 import tarfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -113,6 +114,16 @@ def test_a_step_fetches_through_the_proxy_and_neither_the_package_nor_its_key_sh
         assert len(other.lines) == 1
     records = list((place / "packages/.dag/records/x86_64/fetching").rglob("*.json"))
     assert len(records) == 1  # the same package from the same inputs
+
+
+def test_a_proxy_that_cannot_be_reached_is_no_fault_of_the_package(make: Make) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        code, _, said = run(make(fetching=FETCHING), f"--proxy={url}")
+    assert code == 3, said
+    why = "there is no connection to the proxy 127.0.0.1: Connection refused"
+    assert f"http://{HOST}/a.tar cannot be fetched: {why}" in said
 
 
 def test_a_flag_names_another_proxy_than_the_environment_for_builds(make: Make) -> None:

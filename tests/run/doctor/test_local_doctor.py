@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.builds import Make, definition, new_key, run
+from tests.support.forwarding import Forwarder
 from tests.support.schema import checked
 from tests.support.screens import Terminal
 from tests.torture.kills import environment
@@ -115,6 +116,44 @@ def test_a_store_on_a_disk_that_cannot_be_written_is_told(make: Make, tmp_path: 
     (store,) = [one for one in json.loads(done.stdout)["checks"] if one["name"] == "store"]
     assert store["status"] == "failed"
     assert store["message"].endswith(f"because nothing can be written to {disk}")
+
+
+@pytest.fixture
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("_no_proxies")
+def test_a_proxy_is_asked_and_what_steps_do_not_get_of_it_is_told(make: Make) -> None:
+    place = make(a=definition("a"))
+    with Forwarder() as proxy:
+        url = f"http://{proxy.place}"
+        _, found, _ = doctor(place, HTTPS_PROXY=url)
+        assert found["proxy"]["message"] == f"{url} serves this machine"
+        assert proxy.lines == ["HEAD http://dag.invalid/ HTTP/1.1"]
+        login = f"http://me:secret@{proxy.place}"
+        _, found, said = doctor(place, http_proxy=login)
+        assert found["proxy"]["status"] == "warning"
+        assert "steps do not get the proxy that $http_proxy names" in found["proxy"]["message"]
+        assert "--proxy names one without" in found["proxy"]["fix"]
+        assert "secret" not in json.dumps(found) + said
+        _, found, _ = doctor(place, "--hermetic", http_proxy=login)
+        assert found["proxy"]["message"] == f"http://***@{proxy.place} serves this machine"
+        assert proxy.logins == ["Basic bWU6c2VjcmV0"] * 2
+    for answer, why in (
+        (b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", "it wants a login"),
+        (b"SSH-2.0-OpenSSH\r\n", "127.0.0.1 does not answer as a proxy does"),
+    ):
+        with Forwarder(answer) as proxy:
+            code, found, _ = doctor(place, f"--proxy=http://{proxy.place}")
+        assert code == 3
+        assert found["proxy"]["status"] == "failed"
+        assert found["proxy"]["message"] == f"http://{proxy.place}: {why}"
+    code, found, _ = doctor(place, f"--proxy=http://{proxy.place}")
+    assert code == 3
+    assert "there is no connection to 127.0.0.1: Connection refused" in found["proxy"]["message"]
 
 
 def test_without_definitions_that_is_all_that_is_wrong(tmp_path: Path) -> None:

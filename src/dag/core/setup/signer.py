@@ -76,6 +76,8 @@ class SignerSettings:
     bucket_secret: str | None = None
     reached: Sequence[str] = ()
     """Ranges of addresses that it reaches besides public ones."""
+    proxies: Sequence[KubeObject] = ()
+    """The variables by which it knows its proxy."""
     node: Arch
     scheduling: SchedulingOptions
     pending_timeout: float
@@ -198,7 +200,11 @@ def _pod_spec(settings: SignerSettings, *more: str) -> KubeObject:
         "name": "agent",
         "image": settings.image,
         "args": container_words([*words, *more]),
-        "env": [{"name": "TMPDIR", "value": _STATE}, *(identity.environment if identity else ())],
+        "env": [
+            {"name": "TMPDIR", "value": _STATE},
+            *settings.proxies,
+            *(identity.environment if identity else ()),
+        ],
         "securityContext": agent_security(),
         "resources": resource_requests(cpu="100m", memory="256Mi", disk="1Gi"),
         "volumeMounts": mounts,

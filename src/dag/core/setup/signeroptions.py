@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dag.core.arch import DEFAULT_ARCH, Arch
+from dag.core.build.proxies import ProxyOptions
 from dag.core.flags import Options, flag, flag_group, list_flag, required_flag, switch
 from dag.core.image.kinds import IMAGE
 from dag.core.kinds import ARCH, DURATION, FILE, NAME, TEXT, ValueKind
@@ -151,10 +152,17 @@ class SignerSetupOptions(
     SignedBuildsOptions,
     BucketSecretOptions,
     SchedulingOptions,
+    ProxyOptions,
 ):
     """The flags of `dag setup signer`."""
 
     needs: ClassVar[Mapping[str, str]] = {"csi_driver": "--secret-class"}
+    texts: ClassVar[Mapping[str, str]] = {
+        "proxy": "Have it reach its bucket through this proxy, which is written http://HOST:PORT and has no "
+        "login.",
+        "no_proxy": "Have it reach these hosts, domains (.example.com) and networks without that proxy. "
+        "Those of the cluster itself always are.",
+    }
 
     def check(self) -> None:
         """Refuse what makes no sense together.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.setup.cluster import BUILD_NAMESPACE, GKE_DRIVER, ClusterSettings, cluster_plan
+from dag.core.pod.pieces import proxy_variables
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions
@@ -152,6 +153,7 @@ def plan_signer(options: SignerSetupOptions) -> SetupPlan:
         annotations={one.key: one.value for one in options.annotations},
         bucket_secret=options.bucket_secret,
         reached=options.reached,
+        proxies=proxy_variables(options),
         node=options.node_arch,
         scheduling=options,
         pending_timeout=options.pending_timeout,
