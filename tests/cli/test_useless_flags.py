@@ -34,6 +34,7 @@ def said(place: Path, *words: str, variables: Mapping[str, str] | None = None) -
         ("build --sdk-image x", "--sdk-image is", JOBS),
         ("build --isolation userns", "--isolation is", JOBS),
         ("build --detach", "--detach is", JOBS),
+        ("build --no-proxy a.example", "--no-proxy is", "--proxy"),
         ("build --out x", "--out is", JOBS),
         ("build --signer-timeout 1m", "--signer-timeout is", "--sign apart"),
         ("build --signing-key key.rsa --publish=false", "--signing-key is", "--publish"),

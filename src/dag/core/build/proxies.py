@@ -51,6 +51,7 @@ class ProxyOptions(Options):
     """The proxy of builds."""
 
     heading: ClassVar[str] = "Network"
+    needs: ClassVar[Mapping[str, str]] = {"no_proxy": "--proxy"}
 
     proxy: str | None = flag(
         ValueKind(metavar="URL", parse=_proxy),
@@ -68,12 +69,7 @@ class ProxyOptions(Options):
 
 
 def proxies_here(options: ProxyOptions, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a build on this machine, given those of the user.
-
-    Raises:
-        UsageError: there are exceptions from no proxy.
-
-    """
+    """Return the variables of a build on this machine, given those of the user."""
     if named := named_proxy(options, _MACHINE):
         return named
     found = {kind: _of_environment(kind, environment) for kind in _KINDS}
@@ -81,21 +77,11 @@ def proxies_here(options: ProxyOptions, environment: Mapping[str, str]) -> dict[
 
 
 def named_proxy(options: ProxyOptions, excepted: Iterable[str]) -> dict[str, str]:
-    """Return the variables for the proxy that the flags name, without which some hosts are asked.
-
-    Raises:
-        UsageError: there are exceptions from no proxy.
-
-    """
-    if options.proxy is not None:
-        hosts = dict.fromkeys([*excepted, *(options.no_proxy or ())])
-        return _variables({"http": options.proxy, "https": options.proxy, "no": ",".join(hosts)})
-    if options.no_proxy:
-        raise UsageError(
-            "--no-proxy is of no use without --proxy",
-            hint="name the proxy of builds, too; $no_proxy belongs to $http_proxy and $https_proxy",
-        )
-    return {}
+    """Return the variables for the proxy that the flags name, without which some hosts are asked."""
+    if options.proxy is None:
+        return {}
+    hosts = dict.fromkeys([*excepted, *(options.no_proxy or ())])
+    return _variables({"http": options.proxy, "https": options.proxy, "no": ",".join(hosts)})
 
 
 def proxies_of_steps(variables: Mapping[str, str]) -> dict[str, str]:

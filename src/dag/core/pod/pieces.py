@@ -67,12 +67,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
 
 
 def proxy_variables(options: ProxyOptions) -> list[KubeObject]:
-    """Return the variables by which the containers of a pod know their proxy.
-
-    Raises:
-        UsageError: there are exceptions from no proxy.
-
-    """
+    """Return the variables by which the containers of a pod know their proxy."""
     named = named_proxy(options, _IN_CLUSTER)
     return [{"name": name, "value": value} for name, value in named.items()]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dag.core.jobs.stores import store_on_cluster
-from dag.core.setup.cluster import BUILD_NAMESPACE, GKE_DRIVER, ClusterSettings, cluster_plan
 from dag.core.pod.pieces import proxy_variables
+from dag.core.setup.cluster import BUILD_NAMESPACE, GKE_DRIVER, ClusterSettings, cluster_plan
 from dag.core.setup.gke import GkeSettings, gke_plan
 from dag.core.setup.kind import KindSettings, kind_plan
 from dag.core.setup.options import BuilderOptions, ExistingOptions, GkeOptions, KindOptions

@@ -156,7 +156,7 @@ class RegistryTransport:
         url: httpx2.URL,
         headers: dict[str, str],
         body: Body | None,
-        scopes: Scopes,
+        scopes: TokenScopes,
         *,
         ok: Collection[int],
         stream: bool,
