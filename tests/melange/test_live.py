@@ -261,6 +261,8 @@ DEFINITIONS = {
           - {from: '1', match: '(?P<k>1)', replace: '${k}$k.$kb$kä', to: e}
           - {from: '1', match: '(1)', replace: '${1$$1$-${}${99999999999999999999}', to: f}
           - {from: aé, match: '[\\pL\\pN\\pS]{900}|é', replace: x, to: g}
+          - {from: 'aéßb', match: '\\B', replace: '-', to: h}
+          - {from: 'aéb', match: '(?P<all>é*)', replace: '$all-', to: i}
         environment:
           contents:
             packages:
@@ -271,6 +273,8 @@ DEFINITIONS = {
               - 'e-${{vars.e}}'
               - 'f-${{vars.f}}'
               - 'g-${{vars.g}}'
+              - 'h-${{vars.h}}'
+              - 'i-${{vars.i}}'
         """,
     "quoted": """\
         package: {name: quoted, version: '1', epoch: 0}

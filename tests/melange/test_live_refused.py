@@ -14,6 +14,8 @@ REFUSED = {
     "undefined variable": "environment: {contents: {packages: ['${{vars.nothing}}']}}",
     "undefined range": "subpackages: [{name: x, range: nothing}]",
     "unknown pipeline": "pipeline: [{uses: no/such}]",
+    "pipeline with a slash behind it": "pipeline: [{uses: local/}]",
+    "group with a foreign letter": "var-transforms: [{from: a, match: '(?P<é>a)', replace: b, to: c}]",
     "leaves the directory": "pipeline: [{uses: ../../etc/passwd}]",
     "bad regular expression": "var-transforms: [{from: a, match: '(', replace: b, to: c}]",
     "duplicate subpackage": "subpackages: [{name: x}, {name: x}]",
@@ -31,6 +33,7 @@ def test_what_melange_refuses_is_refused(tmp_path: Path, what: str) -> None:
     path = tmp_path / "x-definition.yaml"
     path.write_text(f"package: {{name: refused, version: '1', epoch: 0}}\n{REFUSED[what]}\n")
     (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/local.yaml").write_text("pipeline: [{runs: 'true'}]\n")
     assert isinstance(answer(path), str)
     with pytest.raises(UsageError, match=r"x-definition.yaml:\d+: "):
         read(tmp_path, arch="x86_64", cached=False)

@@ -11,6 +11,7 @@ from dag.core.package.constraints import (
     Constraint,
     is_version,
     parse,
+    rank,
     simple_constraint,
     version,
 )
@@ -71,6 +72,12 @@ def test_versions_ascend_as_apko_compares_them() -> None:
 
 def test_zeros_in_front_of_a_number_mean_nothing_to_apko() -> None:
     assert version("1.01-r00") == version("01.1")
+    assert rank("1.01-r00") == rank("01.1") < rank("1.2")
+
+
+@pytest.mark.parametrize("text", ["latest-r0", "2~abc-r0", "2023-01-25-r0", ""])
+def test_what_apko_takes_for_no_version_comes_before_all_that_are(text: str) -> None:
+    assert rank(text) < rank("0_alpha")
 
 
 INVALID = ["", "a", "1.", ".1", "1_foo", "1-r", "1 2", "1~ab", "1_p1_rc1", "1-r1-r2", "1ab", "1\n"]

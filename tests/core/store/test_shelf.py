@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dag.core.package.apk import Apk
 from dag.core.store.records import Built
 from dag.core.store.shelf import Shelf, lacking_names, packages_to_install
@@ -69,6 +71,20 @@ def test_of_several_it_is_the_one_that_is_there_or_that_apko_takes() -> None:
     assert install(shelf(user, *makers[:3]), "user") == ["c", "user"]
     assert install(shelf(user, *makers[:2]), "user") == ["b", "user"]
     assert install(shelf(user, *makers), "user", "a") == ["a", "user"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("so:x=1.1-r0", "so:x=1.01-r0"),  # they are equal, so the name decides
+        ("so:x=1.2-r0", "so:x=3"),  # a library without a release is less than any with one
+        ("so:x", "so:x=3"),  # one without a version is equal to all
+        ("so:x=0-r0", "so:x=latest"),
+    ],
+)
+def test_versions_of_a_name_are_compared_as_apko_does(one: str, other: str) -> None:
+    made = shelf(apk("a", provides=one), apk("b", provides=other), apk("user", "so:x"))
+    assert install(made, "user") == ["a", "user"]
 
 
 def test_a_package_that_is_built_anew_gives_what_it_gives_now() -> None:

@@ -6,7 +6,7 @@ import io
 from contextlib import suppress
 
 from dag.core.limits import TooLarge
-from dag.core.package import constraints, versions
+from dag.core.package import constraints
 from dag.core.package.apk import BrokenPackage, describe, listed_packages, read_pkginfo
 from dag.core.package.apkindex import BrokenIndex, read_index
 from dag.core.package.compile import read_definition
@@ -76,7 +76,7 @@ def dependencies(data: bytes) -> None:
     for text in (one, other):
         constraints.parse(text)
         constraints.version(text)
-        versions.key(text)
+        constraints.rank(text)
 
 
 @target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,33 @@ def test_they_are_stopped_with_what_needs_them_and_the_rest_is_built(make: Make)
     code, _, said = run(place, "user")
     assert code == 0, said
     assert "cannot compile" not in said
+
+
+def test_a_version_that_melange_compiles_and_does_not_build_is_named_before_anything_is_built(
+    make: Make,
+) -> None:
+    place = make(
+        dated=definition("dated", version="2023-01-25"),
+        user=definition("user", "dated"),
+        good=definition("good"),
+    )
+    what = "melange builds no package with the version '2023-01-25'; give package.version as apk"
+    for words in ((), ("--dry-run",)):
+        code, _, said = run(place, *words)
+        assert code == 0, said
+        assert said.count(f"dag: dated.yaml:3: {what} writes it, like 1.2.3") == 1
+        assert "left out, because what they need cannot be built: user; user needs dated at" in said
+    assert apks(place) == ["good-1-r0.apk"]
+    code, _, said = run(place, "user")
+    assert code == 2, said
+    code, out, said = run(place, "-t", "name-version", command="text")
+    assert (code, out.split()) == (0, ["dated-2023-01-25-r0", "good-1-r0", "user-1-r0"])
+    assert f"dag: dated.yaml:3: {what}" in said
+    melange = ["build", "--arch=x86_64", "--runner=bubblewrap", "dated.yaml"]
+    done = subprocess.run(
+        [binary(), *melange], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert "unable to parse version '2023-01-25'" in done.stderr
 
 
 def test_they_are_compiled_with_their_pipelines_and_options(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
+from dag.core.package.constraints import is_version
 from dag.core.package.model import Package
-from dag.core.package.versions import is_valid
 from dag.errors import UsageError
 
 
@@ -32,7 +32,7 @@ def _clash(file: str, *both: tuple[Package, str]) -> UsageError:
     said = " and ".join(
         f"{package.file}:{package.line} ({name} {package.full_version})" for package, name in both
     )
-    wrong = [package for package, _ in both if not is_valid(package.full_version)]
+    wrong = [package for package, _ in both if not is_version(package.version)]
     hint = "give one of them another name or version"
     if wrong:
         hint = f"melange refuses the version {wrong[0].version} of {wrong[0].file}: correct it"

@@ -14,6 +14,7 @@ from functools import cached_property
 from yaml.nodes import Node, ScalarNode
 
 from dag.core.arch import Arch
+from dag.core.package.constraints import is_version
 from dag.core.package.dependencies import (
     Text,
     TextResolver,
@@ -23,10 +24,8 @@ from dag.core.package.dependencies import (
     replaced_texts,
 )
 from dag.core.package.model import (
-    NO_RESOURCES,
     UNPRINTABLE,
     BrokenDefinition,
-    DeclaredResources,
     Named,
     Need,
     Package,
@@ -36,7 +35,7 @@ from dag.core.package.model import (
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
-from dag.core.package.resources import wrong_quantities
+from dag.core.package.resources import read_resources
 from dag.core.package.scalars import number_in, number_of
 from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps
@@ -55,6 +54,7 @@ from dag.core.package.yaml import NodeReader, compose, is_null, line_of, refuse_
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.-]*")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9+_.~-]{0,199}")
+_VERSION_FIX = "give package.version as apk writes it, like 1.2.3"
 MAX_EPOCH = 2**64 - 1
 _LONGEST_NAME = 200
 PIPELINES = "pipelines"
@@ -167,11 +167,15 @@ class _Definition:
         name, version = facts["package.name"], facts["package.version"]
         self.check_name(name, line, "package.name")
         self.check_directory(name, line)
-        if not _VERSION.fullmatch(version):
+        unbuildable: tuple[FileProblem, ...] = ()
+        if not is_version(version):
             at = line_of(fields["version"]) if "version" in fields else at
+            what = f"melange builds no package with the version {shown(version)}"
+            unbuildable = (FileProblem(tree.file, at, what, _VERSION_FIX),)
+        if not _VERSION.fullmatch(version):
             said = f"{shown(version)} is not a version"
             what = said if version else f"the package {name} has no version"
-            tree.problem(at, what, "give package.version as apk writes it, like 1.2.3")
+            tree.problem(at, what, _VERSION_FIX)
 
         # The second pass sees the package's resolved name, as melange's does.
         untransformed = variables.known_before(facts, epoch)
@@ -207,25 +211,11 @@ class _Definition:
             provider_priority=dependencies.priority,
             sources=tuple(compiler.sources),
             pipelines=tuple(sorted(compiler.used)),
-            resources=self.resources(fields.get("resources")),
+            resources=read_resources(tree, fields.get("resources")),
             target_architecture=tuple(one.text for one in architectures),
             options=self.variables.enabled,
             warnings=unknown_architectures(architectures, tree.file),
-        )
-
-    def resources(self, node: Node | None) -> DeclaredResources:
-        texts = self.tree.strings(node, "package.resources")
-        if not texts:
-            return NO_RESOURCES
-        fields = self.tree.mapping(node, "package.resources")
-        for name, what, fix in wrong_quantities(texts):
-            self.tree.problem(line_of(fields[name]), f"package.resources.{name}: {what}", fix)
-        return DeclaredResources(
-            cpu=texts.get("cpu", ""),
-            cpumodel=texts.get("cpumodel", ""),
-            memory=texts.get("memory", ""),
-            disk=texts.get("disk", ""),
-            lines=tuple((name, line_of(value)) for name, value in fields.items()),
+            unbuildable=unbuildable,
         )
 
     def epoch(self, node: Node | None) -> int:

@@ -1,7 +1,7 @@
 """Dependencies and versions as apko reads them, which is not in all things as apk does.
 
 The rules are those of apko 1.2.21 (pkg/apk/apk/version.go), because it is apko that melange asks
-for its environments. `dag.core.package.versions` orders versions as apk-tools does.
+for its environments: to apko 1.01 is 1.1, and `1~abc` is no version.
 """
 
 from __future__ import annotations
@@ -114,6 +114,12 @@ def is_version(text: str) -> bool:
     if _VERSION.fullmatch(text) is None:
         return False
     return len(text) < 19 or all(_number(digits) <= _LARGEST for digits in _DIGITS.findall(text))
+
+
+def rank(text: str) -> tuple[bool, Version | tuple[()]]:
+    """Return a key by which versions sort as apko sorts them; what it refuses comes before all others."""
+    found = version(text)
+    return (False, ()) if found is None else (True, found)
 
 
 def _number(digits: str) -> int:

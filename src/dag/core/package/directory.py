@@ -50,7 +50,7 @@ class Definitions(NamedTuple):
         for warning in self.warnings:
             yield self.place(warning)
         for package in self.packages:
-            for warning in package.warnings:
+            for warning in (*package.warnings, *package.unbuildable):
                 yield self.place(warning)
         yield from self.remarks
 

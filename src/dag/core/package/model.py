@@ -7,6 +7,7 @@ Small parts are named tuples, because a distribution has 33,000 of them.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -30,6 +31,15 @@ def bare_name(dependency: str) -> str:
     """
     constraint = _CONSTRAINT.search(dependency)
     return (dependency[: constraint.start()] if constraint else dependency).strip()
+
+
+@lru_cache(maxsize=1 << 12)
+def pipeline_file(uses: str) -> str:
+    """Return the path, without its ending, of the file that melange opens for a `uses:`.
+
+    It joins and cleans the path with the ending: `./a//b` is a/b, but `a/` is a/.yaml.
+    """
+    return posixpath.normpath(f"{uses}.yaml").removesuffix(".yaml")
 
 
 APPENDED = "appended"
@@ -172,6 +182,8 @@ class Package(Struct, frozen=True, array_like=True, kw_only=True, tag=True):
     """The build options of the definition that are enabled."""
     warnings: tuple[FileProblem, ...] = ()
     """What a person should know, although it makes nothing wrong."""
+    unbuildable: tuple[FileProblem, ...] = ()
+    """Why melange would not build this, although it compiles it."""
 
     @property
     def file_stem(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dag.core.package.constraints import is_version, rank
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.problems import FileProblem
-from dag.core.package.versions import key
 
 _FIX = "rename or remove one of the two"
 
@@ -42,14 +42,14 @@ def find_clashes(packages: Sequence[Package]) -> list[Clash]:
         for one in package.subpackages:
             claims.setdefault(one.name, []).append(NameClaim(place, one.line, is_own=False))
 
-    def rank(claim: NameClaim) -> tuple[object, ...]:
+    def order(claim: NameClaim) -> tuple[object, ...]:
         package = packages[claim.place]
-        return (key(package.full_version), package.file)
+        return (rank(package.full_version), package.file)
 
     clashes: list[Clash] = []
     for name, several in claims.items():
         if len(several) > 1:
-            *others, counts = sorted(several, key=rank)
+            *others, counts = sorted(several, key=order)
             clashes += [Clash(name, counts, other) for other in others]
     return clashes
 
@@ -85,8 +85,11 @@ def settle_clashes(packages: Sequence[Package]) -> SettledNames:
 
 def _problem(packages: Sequence[Package], clash: Clash) -> FileProblem:
     winner, loser = packages[clash.counts.place], packages[clash.other.place]
-    same = key(winner.full_version) == key(loser.full_version)
-    why = "it is the later file" if same else f"its version {winner.full_version} is higher"
+    why = f"its version {winner.full_version} is higher"
+    if rank(winner.full_version) == rank(loser.full_version):
+        why = "it is the later file"
+    elif not is_version(loser.full_version):
+        why = f"apko takes no version like {loser.full_version}"
     what = (
         f"the package {clash.name!r} is also defined in {winner.file}:{clash.counts.line}, "
         f"which counts because {why}"

@@ -8,12 +8,19 @@ the directory's own before the built-in ones.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from dag.core.package.builtin import PIPELINES
-from dag.core.package.model import UNPRINTABLE, Checkout, Fetch, Need, Source, bare_name
+from dag.core.package.model import (
+    UNPRINTABLE,
+    Checkout,
+    Fetch,
+    Need,
+    Source,
+    bare_name,
+    pipeline_file,
+)
 from dag.core.package.problems import Broken
 from dag.core.package.step import MAX_NESTING, MAX_STEPS, PipelineStep, StepReader
 from dag.core.package.substitutions import Scope, Unresolvable, condition, substitute
@@ -48,8 +55,8 @@ class Table:
         """
         step = self._known.get(uses)
         if step is None:
-            # melange joins and cleans the path of a file, but takes the name of a built-in as it is.
-            own = self._own.get(posixpath.normpath(uses))
+            # melange cleans the path of a file, but takes the name of a built-in as it is.
+            own = self._own.get(pipeline_file(uses))
             step = self._built_in.get(uses) if own is None else self._parse(*own)
             if step is not None:
                 if uses not in _SOURCES and not (step.steps or step.condition):

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, get_args
 
-from dag.core.package.model import Package
+from yaml.nodes import Node
+
+from dag.core.package.model import NO_RESOURCES, DeclaredResources, Package
+from dag.core.package.yaml import NodeReader, line_of
 from dag.core.units import quantity
 from dag.errors import UsageError
 
@@ -27,7 +30,24 @@ class Demand:
     """FILE:LINE."""
 
 
-def wrong_quantities(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def read_resources(tree: NodeReader, node: Node | None) -> DeclaredResources:
+    """Return what `package.resources` says; what is no quantity there is a problem."""
+    texts = tree.strings(node, "package.resources")
+    if not texts:
+        return NO_RESOURCES
+    fields = tree.mapping(node, "package.resources")
+    for name, what, fix in _wrong_quantities(texts):
+        tree.problem(line_of(fields[name]), f"package.resources.{name}: {what}", fix)
+    return DeclaredResources(
+        cpu=texts.get("cpu", ""),
+        cpumodel=texts.get("cpumodel", ""),
+        memory=texts.get("memory", ""),
+        disk=texts.get("disk", ""),
+        lines=tuple((name, line_of(value)) for name, value in fields.items()),
+    )
+
+
+def _wrong_quantities(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield the fields of `package.resources` that are no quantities: their names, what is wrong, a remedy."""
     for name in get_args(Resource):
         try:

@@ -43,24 +43,27 @@ def transform(text: str, match: str, replace: str, effort: Effort | None = None)
     """
     pattern = _pattern(match)
     effort = effort or Effort()
-    effort.spend(pattern.programsize + len(match) + len(text))
+    data = text.encode()
+    effort.spend(pattern.programsize + len(match) + len(data))
     template = _Template(replace, {*range(pattern.groups + 1), *pattern.groupindex})
-    parts: list[str] = []
+    parts: list[bytes] = []
     end = size = 0
     last = -1
-    for found in pattern.finditer(text):
-        # Go ignores an empty match right after another match; RE2's Python binding does not.
-        if found.start() == found.end() == last:
+    for found in pattern.finditer(data):
+        start = found.start()
+        # Go ignores an empty match right after another match, and has none inside of a character.
+        # RE2's Python binding does not, and has `\B` between the bytes of one.
+        if start == found.end() and (start == last or data[start : start + 1] in _CONTINUATIONS):
             continue
         expanded = template.expand(found)
-        parts += [text[end : found.start()], expanded]
+        parts += [data[end:start], expanded]
         end = last = found.end()
         size += len(expanded)
         if size > MAX_TEXT:
             raise Unresolvable(f"replacing {shown(match)} makes more than a megabyte of text")
         # To know one match, RE2 may have to look at all that follows it.
-        effort.spend(_MATCH_EFFORT + len(expanded) + len(template.parts) + len(text) - end)
-    return "".join([*parts, text[end:]])
+        effort.spend(_MATCH_EFFORT + len(expanded) + len(template.parts) + len(data) - end)
+    return b"".join([*parts, data[end:]]).decode()
 
 
 class _Regexp(Protocol):
@@ -68,9 +71,9 @@ class _Regexp(Protocol):
 
     programsize: int
     groups: int
-    groupindex: Mapping[str, int]
+    groupindex: Mapping[bytes, int]
 
-    def finditer(self, text: str) -> Iterator[re.Match[str]]: ...
+    def finditer(self, text: bytes) -> Iterator[re.Match[bytes]]: ...
 
 
 def _pattern(match: str) -> _Regexp:
@@ -80,14 +83,19 @@ def _pattern(match: str) -> _Regexp:
     import re2  # which few definitions need
 
     try:
-        return _kept_pattern(match)
+        pattern = _kept_pattern(match)
     except re2.error:  # it is wrong, or large, as few are
         try:
-            return _compiled(match, _MAX_PATTERN)
+            pattern = _compiled(match, _MAX_PATTERN)
         except re2.error as error:
             reason = error.args[0].decode(errors="replace")[:SHOWN]
             what = f"match {shown(match)} is not a regular expression: {reason}"
             raise Unresolvable(what) from None
+    if not all(name.isascii() for name in pattern.groupindex):
+        # RE2 has them, Go's regexp has not.
+        what = "the name of a group has another character than letters, digits and _"
+        raise Unresolvable(f"match {shown(match)} is not a regular expression: {what}")
+    return pattern
 
 
 @lru_cache(maxsize=16)
@@ -103,7 +111,7 @@ def _compiled(match: str, memory: int) -> _Regexp:
     options.log_errors = False
     options.max_mem = memory
     try:
-        found: _Regexp = re2.compile(match, options)
+        found: _Regexp = re2.compile(match.encode(), options)
         return found
     finally:
         re2.purge()  # it keeps the latest 128 patterns, however large they are
@@ -113,35 +121,38 @@ _KEPT_PATTERN = 8 << 20
 """Bytes that a pattern may take that is kept for the next definition: most have some in common."""
 _MAX_PATTERN = 64 << 20
 """Bytes; RE2's own limit, of 8 MiB, refuses patterns that Go takes."""
+_CONTINUATIONS = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
+"""The bytes of UTF-8 with which no character begins."""
 # Between \Q and \E everything is itself.
 _REGEX_ESCAPES = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
 # As regexp.Expand has it: https://pkg.go.dev/regexp#Regexp.Expand. `\w` would be wider.
 _TEMPLATE = r"\$(?:(\$)|\{([\pL\p{Nd}_]+)\}|([\pL\p{Nd}_]+))"
-_GROUP = re.compile(r"0|[1-9][0-9]{0,8}")
+_GROUP = re.compile(rb"0|[1-9][0-9]{0,8}")
 
 
 class _Template:
     """What a match is replaced by, taken apart once for all matches."""
 
-    def __init__(self, text: str, groups: Collection[int | str]) -> None:
+    def __init__(self, text: str, groups: Collection[int | bytes]) -> None:
         """Take the text and the pattern's groups; one that the pattern does not have is empty."""
-        self.parts: list[tuple[str, int | str | None]] = []
+        self.parts: list[tuple[bytes, int | bytes | None]] = []
         """Texts, each with the group that follows it."""
+        data = text.encode()
         end = 0
-        for found in _kept_pattern(_TEMPLATE).finditer(text):
+        for found in _kept_pattern(_TEMPLATE).finditer(data):
             dollar, braced, plain = found.groups()
             name = braced or plain
             group = int(name) if name and _GROUP.fullmatch(name) else name
-            before = text[end : found.start()] + ("$" if dollar else "")
+            before = data[end : found.start()] + (b"$" if dollar else b"")
             self.parts.append((before, group if group in groups else None))
             end = found.end()
-        self.parts.append((text[end:], None))
+        self.parts.append((data[end:], None))
 
-    def expand(self, match: re.Match[str]) -> str:
+    def expand(self, match: re.Match[bytes]) -> bytes:
         """Return the text for one match."""
-        words: list[str] = []
+        words: list[bytes] = []
         for text, group in self.parts:
             words.append(text)
             if group is not None:
-                words.append(match[group] or "")
-        return "".join(words)
+                words.append(match[group] or b"")  # type: ignore[index]  # of bytes
+        return b"".join(words)

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from dag.core.decoding import decode
 from dag.core.limits import RECORD
 from dag.core.package.apk import Apk, Digest, PathPart
-from dag.core.package.versions import key
+from dag.core.package.constraints import rank
 
 FORMAT = 2
 
@@ -124,8 +124,8 @@ def choose_records(records: Iterable[Record], versions: Mapping[str, str]) -> di
         best = chosen.get(record.name)
         wanted = versions.get(record.name)
         if best is None or (
-            (record.version == wanted, key(record.version))
-            > (best.version == wanted, key(best.version))
+            (record.version == wanted, rank(record.version))
+            > (best.version == wanted, rank(best.version))
         ):
             chosen[record.name] = record
     return chosen

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from dag.core.package.apk import Apk
+from dag.core.package.candidates import Candidate, Universe
 from dag.core.package.model import bare_name
-from dag.core.package.versions import key
+from dag.core.package.preference import Preferences
 from dag.core.store.records import Built
 
 _PRIORITY = re.compile(r"^k:(\d+)$", re.MULTILINE)
@@ -22,19 +23,18 @@ class Shelf:
 
     def __init__(self) -> None:
         self._packages: dict[str, Built] = {}
-        self._givers: dict[str, dict[str, str]] = {}
-        """Provided name → the packages that provide it, with its version."""
+        self._givers: dict[str, set[str]] = {}
+        """Provided name → the packages that provide it."""
 
     def add(self, built: Iterable[Built]) -> None:
         """Put packages there; one of the same name goes."""
         for one in built:
             before = self._packages.get(one.apk.name)
             for text in before.apk.provides if before else ():
-                self._givers.get(bare_name(text), {}).pop(one.apk.name, None)
+                self._givers.get(bare_name(text), set()).discard(one.apk.name)
             self._packages[one.apk.name] = one
             for text in one.apk.provides:
-                version = text.partition("=")[2]
-                self._givers.setdefault(bare_name(text), {})[one.apk.name] = version
+                self._givers.setdefault(bare_name(text), set()).add(one.apk.name)
 
     def get(self, name: str) -> Built | None:
         """Return the package of this name."""
@@ -45,17 +45,18 @@ class Shelf:
         return name in self._packages or bool(self._givers.get(name))
 
     def giver(self, name: str, without: Collection[str]) -> Built | None:
-        """Return the package that apko takes of those that provide a name; None if none does.
+        """Return the package that apko prefers of those that provide a name; None if none does."""
+        givers = sorted(self._givers.get(name, set()).difference(without))
+        found = [self._packages[one] for one in givers]
+        if len(found) < 2:
+            return found[0] if found else None
+        universe = Universe(_candidate(one.apk) for one in found)
+        return found[Preferences(universe).best(name, range(len(found)))]
 
-        It is the one with the highest version of that name, then with the highest priority, then
-        with the highest version of its own, then the first.
-        """
-        found = [
-            (key(version), _priority(one.apk), key(one.apk.version), one)
-            for package, version in sorted(self._givers.get(name, {}).items())
-            if package not in without and (one := self._packages[package])
-        ]
-        return max(found, key=lambda each: each[:3])[3] if found else None
+
+def _candidate(apk: Apk) -> Candidate:
+    priority = _priority(apk)
+    return Candidate(apk.name, apk.version, apk.origin, (), apk.provides, priority)
 
 
 def _priority(apk: Apk) -> int:

@@ -80,9 +80,10 @@ class CompileCheck:
     def refused(
         self, found: Definitions, packages: Sequence[Package], arch: Arch
     ) -> dict[str, tuple[FileProblem, ...]]:
-        """Return what is wrong with those of `packages` that melange cannot compile, by their files."""
+        """Return what is wrong with those of `packages` that melange cannot compile or build, by their files."""
+        unbuildable = {one.file: one.unbuildable for one in packages if one.unbuildable}
         if not Path(self._melange).is_file():
-            return {}  # whoever needs it will say so
+            return unbuildable  # whoever needs it will say so
         answers = self._read()
         roots = [one for one in found.pipeline_roots if (self._directory / one).is_dir()]
         questions = {
@@ -109,7 +110,7 @@ class CompileCheck:
                             answers[key] = answer
             finally:
                 self._write()  # also of what somebody interrupts
-        return {
+        return unbuildable | {
             one.file: read_refusal(one.file, one.line, answers[keys[one.file]])
             for one in packages
             if answers.get(keys[one.file])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +13,12 @@ from msgspec import Struct, field
 from dag.core.arch import Arch
 from dag.core.limits import PIPELINE, PIPELINES, VARIABLES
 from dag.core.package.melangeflags import MELANGE_DIR, Resolution
+from dag.core.package.model import pipeline_file
 from dag.core.package.problems import FileProblem
 from dag.errors import UsageError
 from dag.io.files import is_so, read_bytes
 from dag.io.package import parses
 
-_normal_path = lru_cache(posixpath.normpath)
 SHARED_PIPELINES = Path(MELANGE_DIR) / "pipelines"
 """The directory in which melange looks before its built-in pipelines."""
 
@@ -60,7 +58,7 @@ class ResolutionWay(Struct, frozen=True, kw_only=True):
         """Return the files that a definition which uses these pipelines is resolved from, but it."""
         if not (used or self.vars_input):
             return ()
-        names = map(_normal_path, used)
+        names = map(pipeline_file, used)
         found = [self.pipelines[name].input for name in names if name in self.pipelines]
         return tuple(filter(None, (*found, self.vars_input)))
 

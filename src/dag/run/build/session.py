@@ -169,8 +169,10 @@ class Build:
         found = self.found.without(refused)
         if self.options.strict:
             found.require_sound()
+        told = {*self.found.words()}
         for problem in (one for several in refused.values() for one in several):
-            self.say(found.place(problem))
+            if (words := found.place(problem)) not in told:
+                self.say(words)
         return found
 
     def _plan(self, have: PackageRepository) -> BuildPlan:
