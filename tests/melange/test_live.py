@@ -59,6 +59,10 @@ PIPELINES = {
     "local/takes-packages.yaml": """\
         needs: {packages: ~}
         """,
+    "local/itself.yaml": """\
+        needs: {packages: ['itself-${{inputs.own}}']}
+        inputs: {own: {default: '${{inputs.own}}'}}
+        """,
     "local/always.yaml": """\
         if: ''
         needs: {packages: [always]}
@@ -306,6 +310,8 @@ DEFINITIONS = {
           - {uses: local/always, if: "'a' == 'b'"}
           - {uses: local/as-asked, if: "'a' == 'b'", with: {kind: never}}
           - {uses: local/as-asked, if: "'a' == 'a'", with: {kind: '', own: y}}
+          - uses: local/itself
+          - {uses: local/itself, if: "${{inputs.own}} != 'x'", with: {own: given}}
           - uses: local/as-asked
             inputs: {more: {default: from-step}, kind: {default: lost}}
             with: {kind: '${{inputs.more}}'}

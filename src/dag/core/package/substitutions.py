@@ -98,8 +98,9 @@ class Scope:
         raw = self._raw.get(name)
         if raw is None or name in self._open:
             self._circles += raw is not None
-            # A value that names itself (`foo: ${{inputs.foo}}`) means the one of the caller.
-            if self._parent is not None:
+            # A value that names itself (`foo: ${{inputs.foo}}`) means the one of the caller, if that
+            # has one; else it stays as it is written.
+            if self._parent is not None and (raw is None or self._parent.knows(name)):
                 return self._parent(name)
             if raw is not None:
                 return raw
