@@ -202,6 +202,21 @@ def test_a_file_of_another_name_has_a_target_that_works_or_a_word(
 
 
 @pytest.mark.parametrize(
+    "stem", ["a;touch b", "$(touch b)", "a`touch b`", "a b", "a|b", "a'b", "é"]
+)
+def test_a_name_of_a_file_that_a_shell_would_run_is_no_target(stem: str) -> None:
+    package = Package(name="myapp", version="1.0", epoch=0, file=f"{stem}.yaml", line=2)
+    makefile = read_makefile(FINDS)
+    if stem == "é":
+        assert makefile.targets([package], X86) == ["package/é"]
+        assert makefile.file_notes([package]) == []
+    else:
+        assert makefile.targets([package], X86) == ["package/myapp"]
+        (note,) = makefile.file_notes([package])
+        assert note.startswith(f"{stem}.yaml:2: this is myapp, for which the Makefile's rules")
+
+
+@pytest.mark.parametrize(
     ("text", "maker"),
     [
         ("${KEY}:\n\tmelange keygen ${KEY}\nall: ${KEY}\n", KeyMaker.RULE),

@@ -64,3 +64,14 @@ def test_words_of_dag_toml_reach_melange(place: Path) -> None:
     (place / "dag.toml").write_text((place / "dag.toml").read_text().replace("busybox", "base-r1"))
     code, _, said = run(place, "--only", "app")
     assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    "stem",
+    ["a b", "$(shell exit 1)$$HOME", "`false`", "a';false;'b", 'a";false;"b', "-x", "é#1=2%,3"],
+)
+def test_no_name_of_a_file_is_read_by_make_or_a_shell(place: Path, stem: str) -> None:
+    (place / f"{stem}.yaml").write_text(definition("odd"))
+    code, _, said = run(place, "odd")
+    assert code == 0, said
+    assert apks(place) == ["odd-1-r0.apk"]

@@ -8,6 +8,7 @@ no make at all. The two kinds in use are told apart by their rules: since 2024 W
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -26,6 +27,8 @@ FILE_NAMES = ("GNUmakefile", "makefile", "Makefile")
 
 APK_TEMPLATE = "packages/{arch}/{name}-{version}-r{epoch}.apk"
 NAME_TEMPLATE = "package/{name}"
+_PLAIN = re.compile(r"[\w+.@-]+")
+"""The names of files that mean nothing else to make or a shell."""
 _FIELDS = frozenset({"arch", "name", "version", "epoch"})
 
 KEY = "melange.rsa"
@@ -165,7 +168,7 @@ class Makefile:
 
     def file_notes(self, packages: Iterable[Package]) -> list[str]:
         """Return, in words, whose definitions its rules do not find because the file has another name."""
-        if self.is_given or self.finds_files or self.built_in:
+        if self.is_given or self.built_in:
             return []
         return [
             f"{package.file}:{package.line}: this is {package.name}, for which the Makefile's rules "
@@ -173,15 +176,23 @@ class Makefile:
             for package in packages
             if package.file_stem != package.name
             and package.name not in self.rules
-            and package.file_stem not in self.calls
+            and not self._knows_file(package.file_stem)
         ]
+
+    def _knows_file(self, stem: str) -> bool:
+        """Return whether the rules make of this name of a file what is in it.
+
+        Recipes take such a name for a word of shell, so one that a shell would run is none of them.
+        """
+        known = self.finds_files or stem in self.calls
+        return known and _PLAIN.fullmatch(stem) is not None
 
     def variables(self, packages: Iterable[Package]) -> list[str]:
         """Return the assignments for make with which dag's own rules find definitions."""
         if not self.built_in:
             return []
         return [
-            f"FILE-{package.name}-{package.full_version}=./{package.file}"
+            f"FILE-{package.name}-{package.full_version}={_quoted(package.file)}"
             for package in packages
             if package.file_stem != package.name
         ]
@@ -189,8 +200,8 @@ class Makefile:
     def stem_of(self, package: Package) -> str:
         """Return the name by which the rules know a package: its own, or that of its file."""
         name, stem = package.name, package.file_stem
-        by_file = self.finds_files or stem in self.calls
-        return stem if not self.is_given and name not in self.rules and by_file else name
+        by_file = not self.is_given and name not in self.rules and self._knows_file(stem)
+        return stem if by_file else name
 
     def _target(self, package: Package, arch: Arch) -> str:
         return self.template.format(
@@ -199,6 +210,11 @@ class Makefile:
             version=package.version,
             epoch=package.epoch,
         )
+
+
+def _quoted(file: str) -> str:
+    """Return the path of a file as make and then a shell read it as one word."""
+    return shlex.quote(f"./{file}").replace("$", "$$")
 
 
 NO_MAKEFILE = Makefile(
