@@ -290,7 +290,8 @@ def test_who_asks_is_told_and_waits_no_longer_than_that(site: Site) -> None:
     request = make_request(store, "", [one])
     with pytest.raises(InfrastructureError, match="has not answered the request"):
         ask_signer(store.objects, ARCH.apk, request, patience=0.2, say=said.append)
-    assert said == [f"waiting for the signer to answer the request {request[0]}; up to 0.2s"]
+    waited = f"waiting for the signer to answer the request {request[0]}, up to 0.2s: "
+    assert said == [f"{waited}the CronJob that `dag setup signer` made answers when it runs again"]
     engine = site.place / "data/dag/keys/engine/engine.rsa.pub"
     signer = read_signer(site.distribution.private, "d.rsa.pub", [engine], trust=True)
     answer_requests(site.store, signer)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from dag.core.build.signeroptions import SignerOptions
 from dag.core.decoding import Undecodable
@@ -34,6 +36,7 @@ _LOOK = 1.0
 _LONGEST_LOOK = 10.0
 _WORD = 60.0
 """Seconds after which it is said again what is waited for."""
+_CRON_JOB = "the CronJob that `dag setup signer` made answers when it runs again"
 NAMED = 5
 """So many of the packages that an index no longer lists are named."""
 
@@ -61,7 +64,21 @@ def publish_or_ask(
     request = make_request(store, run, records)
     store.lock.release()  # the signer takes it, if the store is a directory
     return ask_signer(
-        store.objects, store.arch.apk, request, patience=options.signer_timeout, say=say
+        store.objects,
+        store.arch.apk,
+        request,
+        patience=options.signer_timeout,
+        say=say,
+        who=_CRON_JOB if store.is_shared else _who_signs_in(store.root),
+    )
+
+
+def _who_signs_in(directory: Path) -> str:
+    """Return who answers the requests of a store in a directory, which no pod reaches."""
+    words = ["dag", "agent", "sign", f"--store={directory}", "--key=FILE"]
+    words += ["--public-name=NAME.rsa.pub", "--engines=DIR", "--state=DIR"]
+    return (
+        f"no CronJob reaches a directory, so whoever has the key answers with `{shlex.join(words)}`"
     )
 
 
@@ -93,16 +110,18 @@ def ask_signer(
     *,
     patience: float,
     say: Callable[[str], None],
+    who: str = _CRON_JOB,
 ) -> dict[str, str]:
     """Write a request into a store, and wait for its answer at most so many seconds.
 
     Returns why some units were not published, by their names. `say` is told what the index no longer lists.
+    `who` says who answers.
 
     Raises:
         InfrastructureError: the signer refuses the request, or does not answer.
 
     """
-    answer = await_answer(objects, arch, request, patience=patience, say=say)
+    answer = await_answer(objects, arch, request, patience=patience, say=say, who=who)
     if answer.left_out_count:
         say(left_out_words(answer.left_out, answer.left_out_count))
     return {name: visible_line(why) for name, why in answer.refused.items()}
@@ -125,6 +144,7 @@ def await_answer(
     *,
     patience: float,
     say: Callable[[str], None],
+    who: str = _CRON_JOB,
 ) -> SigningAnswer:
     """Write a request into a store, and wait for its answer at most so many seconds.
 
@@ -142,12 +162,12 @@ def await_answer(
             raise InfrastructureError(
                 f"the signer has not answered the request {identity} for {seconds(patience)}; "
                 f"it is {objects.address(request_name(identity, arch))}",
-                hint="what was built stays. Look at the CronJob that `dag setup signer` made; it answers "
-                "when it runs again, and `dag publish --sign apart` asks once more",
+                hint=f"what was built stays: {who}, and `dag publish --sign apart` asks once more",
             )
         if waited - told >= _WORD:
             say(
-                f"waiting for the signer to answer the request {identity}; up to {seconds(patience)}"
+                f"waiting for the signer to answer the request {identity}, up to {seconds(patience)}: "
+                f"{who}"
             )
             told = waited
         time.sleep(min(pause, max(0.05, patience - waited)))
