@@ -48,7 +48,12 @@ def test_a_build_goes_on_without_its_client_and_its_first_driver(
     jobs.add("broken", "first", runs="exit 1")
     begun = detach(jobs)
     looking = attach(jobs, tmp_path / "elsewhere")
+    early = jobs.elsewhere("logs", begun["run"], "third")
+    assert early.returncode == 2
+    not_begun = f"run {begun['run']} is under way, and third has not begun in it"
+    assert early.stderr.startswith(f"dag: {not_begun}\nhint: `dag logs -f` waits for it")
     jobs.await_build("slow", "it has begun")
+    assert "it is quick" in jobs.elsewhere("logs", begun["run"], "first").stdout
     looking.await_line(r"building slow 1-r0")
     looking.signal(signal.SIGINT)
     left = looking.end()

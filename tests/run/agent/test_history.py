@@ -111,20 +111,21 @@ def test_a_page_gets_the_run_before_it_and_the_ends_of_the_logs_of_what_failed(
     assert short.notes == ["some logs of what failed are not in the page: it would be too long"]
 
 
-def test_a_log_of_a_run_that_goes_on_is_named(
+def test_the_log_of_what_a_run_has_built_that_goes_on_is_told(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     running = "20260104-000000-000abc"
     log = place / ".dag/runs" / running / "x86_64/logs/a.log"
     log.parent.mkdir(parents=True)
-    log.write_text("it goes on\n")
+    log.write_text("it is built\n")
     for query in (RunQuery(unit="a"), RunQuery(run=running, unit="a")):
         list_runs(str(place), [], place / "scratch", query)
-        (note,) = decode_listing(capfd.readouterr().out.splitlines()).notes
-        assert f"the run {running} has not ended" in note
-        assert str(log) in note
-    list_runs(str(place), [], place / "scratch", RunQuery(unit="b"))
-    assert decode_listing(capfd.readouterr().out.splitlines()).notes == []
+        told = decode_listing(capfd.readouterr().out.splitlines()).objects
+        assert told[f"runs/{running}/x86_64/logs/a.log"] == b"it is built\n"
+    for other in (RunQuery(unit="b"), RunQuery(run=THIRD, unit="a")):
+        list_runs(str(place), [], place / "scratch", other)
+        told = decode_listing(capfd.readouterr().out.splitlines()).objects
+        assert not [name for name in told if running in name]
 
 
 def test_of_too_many_runs_the_latest_are_told(

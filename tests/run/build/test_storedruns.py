@@ -14,7 +14,7 @@ from dag.core.build.states import RunLimits
 from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.errors import UsageError
 from dag.io.store.places import StorePlace
-from dag.run.build.runs import NoSuchRun, begin_journal
+from dag.run.build.runs import NoSuchRun, begin_journal, read_log
 from dag.run.build.storedruns import StoredRuns
 
 X86, ARM = Arch.parse("x86_64"), Arch.parse("aarch64")
@@ -104,6 +104,22 @@ def test_a_log_is_found_for_the_architecture_that_has_one(place: StorePlace) -> 
     assert log_of(runs, "b") == (SECOND, "aarch64")
     assert log_of(runs, "old") == (FIRST, "x86_64")
     assert log_of(runs, "nobody") == (THIRD, "aarch64")
+
+
+def test_a_run_as_jobs_that_goes_on_has_logs_before_it_has_a_journal(place: StorePlace) -> None:
+    running = "20991231-000000-000abc"
+    log = place.root / ".dag/runs" / running / "x86_64/logs/a.log"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"it is built\n")
+    runs = StoredRuns(place)
+    for words in ("", running, running[:8]):
+        assert log_of(runs, "a", words) == (running, "x86_64")
+        (store,) = runs.find_log("a", words).stores
+        assert list(read_log(store, "a", words, say=print)) == [b"it is built"]
+    assert runs.has_log("a", running)
+    assert not runs.has_log("b", running)
+    assert log_of(runs, "c") == (THIRD, "aarch64")
+    assert runs.find_log("c", running).id == ""
 
 
 def test_a_log_for_several_architectures_is_asked_back_for(place: StorePlace) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from dag.core.arch import ARCHITECTURES
 from dag.core.jobs.names import StoreInCluster, labels
+from dag.io.store.places import StorePlace
+from dag.run.build.storedruns import StoredRuns
 from tests.run.jobs.conftest import JOBS, PODS, answer, listed
 from tests.support.commands import dag
 from tests.support.faults import Answer, Incoming, Origin
 from tests.support.kubeconfigs import kubeconfig
-from tests.support.podstories import Json
+from tests.support.podstories import Json, ended
 from tests.support.schema import checked
 
 RUN = "20260102-000000-000abc"
@@ -94,3 +99,88 @@ def test_a_log_that_is_written_for_two_architectures_is_asked_back_for(
     api.handle(f"{PODS}/dag-aarch64-p/log", lambda _: Answer.of(200, body=line))
     one = ask(api, tmp_path, "logs", "slow", "--arch=aarch64")
     assert (one.returncode, one.stdout) == (0, "it goes on\n"), one.stderr
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRuns:
+    """Return the runs of the store, as a pod there would tell of them: none."""
+    found = StoredRuns(StorePlace("here", tmp_path / "store"))
+
+    @contextmanager
+    def opened(*_: object) -> Iterator[StoredRuns]:
+        yield found
+
+    monkeypatch.setattr("dag.run.jobs.history.opened_runs", opened)
+    return found
+
+
+def write_log(runs: StoredRuns, run: str, words: str) -> None:
+    log = runs.place.root / ".dag/runs" / run / "x86_64/logs/later.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(words)
+
+
+@pytest.mark.usefixtures("runs")
+def test_who_asks_for_the_log_of_what_has_not_begun_is_told_so(api: Origin, tmp_path: Path) -> None:
+    for words in (("later",), (RUN, "later")):
+        done = ask(api, tmp_path, "logs", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"dag: run {RUN} is under way, and later has not begun in it\n"
+            "hint: `dag logs -f` waits for it; `dag status` tells how far the run is\n"
+        )
+
+
+def test_the_log_of_what_a_run_under_way_has_built_is_that_of_the_store(
+    api: Origin, tmp_path: Path, runs: StoredRuns
+) -> None:
+    earlier = "20260101-000000-000abc"
+    write_log(runs, earlier, "it was built before\n")
+    done = ask(api, tmp_path, "logs", "later")
+    assert (done.returncode, done.stdout) == (0, "it was built before\n")
+    assert f"later has not begun in it; this log is of run {earlier}" in done.stderr
+    write_log(runs, RUN, "it is built\n")
+    for words in (("later",), ("-f", RUN, "later")):
+        done = ask(api, tmp_path, "logs", *words)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "it is built\n", "")
+
+
+@pytest.mark.usefixtures("runs")
+def test_who_follows_what_has_not_begun_waits_for_it(
+    api: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.livelogs._SLOW_LOOK", 0.01)
+    job, begun = made("dag-x86_64", "x86_64", "j"), pod("x86_64")
+    for one in (job, begun):
+        one["metadata"]["annotations"]["dag/package"] = "later"
+    begun["status"]["containerStatuses"][0]["state"] = ended()
+    looks = count()
+    api.handle(JOBS, lambda _: listed("Job", [job] if next(looks) > 3 else []))
+    api.handle(PODS, lambda _: listed("Pod", [begun]))
+    line = b"2026-01-02T00:00:11.000000000Z it is built\n"
+    api.handle(f"{PODS}/dag-x86_64-p", lambda _: answer(200, {"kind": "Pod", **begun}))
+    api.handle(f"{PODS}/dag-x86_64-p/log", lambda _: Answer.of(200, body=line))
+    done = ask(api, tmp_path, "logs", "-f", "later")
+    assert (done.returncode, done.stdout) == (0, "it is built\n")
+    words = f"dag: run {RUN} is under way, and later has not begun in it: waiting for it\n"
+    assert done.stderr == words
+
+
+def test_who_follows_what_a_run_never_builds_is_told_so_at_its_end(
+    api: Origin, tmp_path: Path, runs: StoredRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.livelogs._SLOW_LOOK", 0.01)
+    key = StoreInCluster("n", "x86_64", STORE)
+    driven = {"dag/driver": f'{{"run": "{RUN}"}}'}
+    metadata = {"uid": "l", "resourceVersion": "1", "annotations": driven}
+    looks = count()
+
+    def lease(_: Incoming) -> Answer:
+        holder = {"holderIdentity": "process 7 on laptop"} if next(looks) < 4 else {}
+        return answer(200, {"kind": "Lease", "metadata": metadata, "spec": holder})
+
+    api.handle(JOBS, lambda _: listed("Job", []))
+    api.handle(f"{key.leases_path}/{key.lease_name}", lease)
+    done = ask(api, tmp_path, "logs", "-f", "later")
+    assert done.returncode == 2
+    assert "here: there was no run" in done.stderr

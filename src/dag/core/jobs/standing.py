@@ -45,6 +45,11 @@ class Standing:
     """The Job that drives it in the cluster; empty if a client drives it, or nobody."""
 
 
+def is_driven(standings: Iterable[Standing]) -> bool:
+    """Return whether somebody drives a run, given how it stands for each of its architectures."""
+    return any(one.driver for one in standings)
+
+
 def standings_of(
     leases: Mapping[str, LeaseView],
     jobs: Iterable[KubeView],

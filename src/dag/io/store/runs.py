@@ -190,6 +190,14 @@ class Runs:
         if self._old.exists():
             yield self.of(self._old_id(), self._old)
 
+    def early(self, words: str = "") -> Run | None:
+        """Return the newest run whose id begins so, if it has no journal yet: that of Jobs comes at its end."""
+        names = sorted(filter(is_run_id, self._objects.folders(RUNS)), reverse=True)
+        name = next((one for one in names if one.startswith(words)), None)
+        run = None if name is None else self.of(name)
+        has_journal = run is not None and self._objects.look(run.names.journal) is not None
+        return None if has_journal else run
+
     def latest_with_log(self, unit: str) -> Run | None:
         """Return the latest run that has a log of a unit; None if there is none."""
         return next((run for run in self.all() if run.has_log(unit)), None)

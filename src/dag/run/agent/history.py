@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from dag.core.arch import Arch
+from dag.core.arch import ARCHITECTURES, Arch
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.listing import StoreListing, encode_listing
 from dag.core.limits import RUN_FILES, Limit, TooLarge
-from dag.core.store.layout import RUNS, RunNames, is_run_id
 from dag.errors import UsageError
 from dag.io.store.local import Store
 from dag.io.store.objects import Objects
@@ -37,7 +36,8 @@ def list_runs(location: str, archs: Sequence[Arch], scratch: Path, query: RunQue
     """
     runs = StoredRuns(open_agent_place(location, scratch), tuple(archs) or None)
     state = runs.place.state
-    told = _Told(state, notes=[*_logs_to_come(runs, query)])
+    told = _Told(state)
+    told.add_early_logs(runs, query)
     chosen = list(_chosen(runs, query))
     if query.run and not query.every:
         told.notes += [one.lack for one in chosen if one.lack]
@@ -58,7 +58,7 @@ class _Told:
     """What is told of runs."""
 
     state: Objects
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
     packed: int = 0
     """The bytes that the journals, and the logs of a page, take on the agent's own log."""
@@ -69,6 +69,13 @@ class _Told:
         self._count(self.objects.get(run.names.journal, b""))
         if unit:
             self._add(run.names.log(unit), _LOG)
+
+    def add_early_logs(self, runs: StoredRuns, query: RunQuery) -> None:
+        """Tell the logs of a unit of the newest run, if that has no journal, which comes when it ends."""
+        each = map(runs.store, runs.archs or map(Arch.parse, ARCHITECTURES)) if query.unit else ()
+        for store in each:
+            if (run := store.runs.early(query.run)) is not None:
+                self._add(run.names.log(query.unit), _LOG)
 
     def add_page(self, store: Store, run_id: str) -> None:
         """Tell what a page about a run needs besides: see `RunQuery.page`."""
@@ -100,23 +107,6 @@ class _Told:
             return
         if one is not None:
             self.objects[name] = one.data
-
-
-def _logs_to_come(runs: StoredRuns, query: RunQuery) -> Iterator[str]:
-    """Say where the latest log is if its run has no journal yet, which comes when that ends."""
-    state = runs.place.state
-    for name in sorted(filter(is_run_id, state.folders(RUNS)), reverse=True):
-        there = [RunNames(name, arch) for arch in sorted(state.folders(f"{RUNS}/{name}"))]
-        wanted = [one for one in there if runs.archs is None or one.arch in map(str, runs.archs)]
-        if not query.unit or any(state.look(one.journal) is not None for one in wanted):
-            return
-        found = [log for one in wanted if state.look(log := one.log(query.unit)) is not None]
-        if name.startswith(query.run) and found:
-            yield (
-                f"the run {name} has not ended, and what it has of {query.unit} can be read here"
-                f" when it has; until then it is {' and '.join(map(state.address, found))}"
-            )
-            return
 
 
 def _chosen(runs: StoredRuns, query: RunQuery) -> Iterator[FoundRun]:

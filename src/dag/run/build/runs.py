@@ -147,6 +147,8 @@ def read_log(
 ) -> Iterator[bytes]:
     """Yield the lines of a unit's log: the latest one, or that of the run whose id begins so.
 
+    A run as Jobs that goes on has the logs of units that have ended, and no journal.
+
     If another package kept the latest run from building it, that is said before an older log. With
     `follow` this goes on until the unit is settled, with its second build, or its run has ended; of a run
     on another machine the lines come then, all at once.
@@ -155,6 +157,8 @@ def read_log(
         UsageError: there is no such run, or it has no such log.
 
     """
+    if (early := store.runs.early(words)) is not None and early.has_log(unit):
+        return _log_of(early, unit, None)
     run = _find(store, words)
     growth = _Growth(store, run, unit) if follow else None
     where = f"the run {run.id}" if words else f"the store {store.name}"

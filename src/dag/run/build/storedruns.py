@@ -82,7 +82,7 @@ class StoredRuns:
             UsageError: the run has logs of the unit for several architectures.
 
         """
-        found = self.find(words)
+        found = self._early_log(unit, words) or self.find(words)
         latest = found
         if found.id:
             built = tuple(one for one in found.stores if _builds(one, found.id, unit))
@@ -99,6 +99,18 @@ class StoredRuns:
                 f"the run {found.id} has a log of {unit} for {names}", hint="name one with --arch"
             )
         return found
+
+    def has_log(self, unit: str, run: str) -> bool:
+        """Return whether the run with this id has a log of a unit."""
+        return any(self.store(arch).runs.of(run).has_log(unit) for arch in self._asked())
+
+    def _early_log(self, unit: str, words: str) -> FoundRun | None:
+        """Return the newest run that has no journal yet, if it has a log of a unit."""
+        each = {store: store.runs.early(words) for store in map(self.store, self._asked())}
+        logged = {
+            store: run for store, run in each.items() if run is not None and run.has_log(unit)
+        }
+        return FoundRun(next(iter(logged.values())).id, tuple(logged)) if logged else None
 
     def statuses(self) -> Iterator[RunStatus | UsageError]:
         """Yield how each run stands or ended, the latest first; an error for one that is damaged.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 from dag.core.jobs.options import RunPlace
+from dag.core.jobs.standing import is_driven
 from dag.core.pod.log import PodLog
 from dag.core.pod.manifest import BUILD
 from dag.core.pod.status import containers, has_ended, has_started
@@ -14,18 +15,23 @@ from dag.errors import UsageError
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.opening import opened_cluster
 from dag.report.terminal import say
-from dag.run.jobs.standing import read_standings, stores_in_cluster
+from dag.run.jobs.standing import look_at_run, read_standings, stores_in_cluster
 
 _LOOK = 1.0
 """Seconds between two looks whether a build has begun, or a log goes on."""
+_SLOW_LOOK = 3.0
+"""Seconds between two looks whether a build has a Pod, each of which asks for all of its run."""
 _PATIENCE = 600.0
 """Seconds for which who follows a log waits for an API server that does not answer."""
 
 
-def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Iterator[bytes] | None:
+def live_log(
+    options: RunPlace, words: str, unit: str, *, follow: bool, waits: bool = False
+) -> Iterator[bytes] | None:
     """Return the lines that the build of a unit has written that runs now; None if none does.
 
-    `words` are how the id of its run begins. With `follow` lines come until the build has ended.
+    `words` are how the id of its run begins. With `follow` lines come until the build has ended. With
+    `waits` the build may begin at any time while somebody drives that run.
 
     Raises:
         UsageError: the flags name no cluster or no store, or the unit is built for several
@@ -35,10 +41,22 @@ def live_log(options: RunPlace, words: str, unit: str, *, follow: bool) -> Itera
     """
     with ExitStack() as opened:
         runner = opened.enter_context(asyncio.Runner())
-        batches = _batches(options, words, unit, follow=follow)
+        batches = _batches(options, words, unit, follow=follow, waits=waits)
         if runner.run(_next(batches)) is None:
             return None
         return _lines(runner, batches, opened.pop_all())
+
+
+def driven_run(options: RunPlace, words: str) -> str:
+    """Return the id of the newest run that begins so, if somebody drives it; nothing if nobody does.
+
+    Raises:
+        UsageError: the flags name no cluster or no store.
+        ApiError: the API server cannot be reached, or refuses.
+
+    """
+    standings = look_at_run(options, words)
+    return standings[0].run if is_driven(standings) else ""
 
 
 def _lines(
@@ -54,18 +72,23 @@ async def _next(batches: AsyncIterator[list[bytes]]) -> list[bytes] | None:
 
 
 async def _batches(
-    options: RunPlace, words: str, unit: str, *, follow: bool
+    options: RunPlace, words: str, unit: str, *, follow: bool, waits: bool
 ) -> AsyncIterator[list[bytes]]:
     """Yield the lines of the build in batches, after an empty one as soon as its Pod is known."""
     keys = stores_in_cluster(options)
     async with opened_cluster(options, say) as kube:
-        latest = {
-            one.arch: attempt
-            for one in await read_standings(kube, keys, words)
-            for attempt in one.attempts
-            if attempt.package == unit
-        }
-        found = {arch: attempt for arch, attempt in latest.items() if attempt.pod}
+        while True:
+            standings = await read_standings(kube, keys, words)
+            latest = {
+                one.arch: attempt
+                for one in standings
+                for attempt in one.attempts
+                if attempt.package == unit
+            }
+            found = {arch: attempt for arch, attempt in latest.items() if attempt.pod}
+            if found or not (waits and is_driven(standings)):
+                break
+            await asyncio.sleep(_SLOW_LOOK)
         if len(found) > 1:
             raise UsageError(
                 f"{unit} is built for {' and '.join(found)} now", hint="name one with --arch"
