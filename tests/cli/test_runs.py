@@ -47,6 +47,21 @@ def test_a_run_is_told_of_for_each(store: Path) -> None:
     assert "aarch64" not in ask(store, "status", "--arch=arm64").stdout
 
 
+def test_definitions_are_named_where_they_are_and_as_in_their_directory_where_they_are_not(
+    store: Path,
+) -> None:
+    def files(*words: object) -> set[str]:
+        told = ask(store, "status", "--json", "--arch=x86_64", *words).stdout
+        return {one["file"] for one in checked(told, "result")["units"]}
+
+    place = store.parent / "definitions"
+    place.mkdir()
+    assert files("--dir", place) == files() == {"a.yaml"}
+    (place / "a.yaml").touch()
+    assert files("--dir", place) == {f"{place}/a.yaml"}
+    assert files("--dir", "definitions") == {"definitions/a.yaml"}
+
+
 def test_all_runs_are_listed_for_each(store: Path) -> None:
     lines = ask(store, "status", "--all").stdout.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
-from dag.cli.outputs import refuse_pipe, require_directories, write_results
+from dag.cli.outputs import refuse_pipe, require_directories, shown_places, write_results
 from dag.core.jobs.options import AttachOptions, UnitBuildOptions
 from dag.report.terminal import Paint, Terminal, instruct, say, show, show_document, tell
 
@@ -211,14 +211,14 @@ def report_results(
     """Tell what came of a build, for one architecture or for several, in all forms asked for."""
     from dag.report import files
     from dag.report.progress import result_lines
-    from dag.run.build.stores import store_name
 
+    places = shown_places(options, results)
     for result in results:
         label = f"{result.arch}: " if is_several else ""
         if result.exit_code or not options.quiet:
             for line in result_lines(
                 result,
-                store=store_name(options),
+                store=places.store,
                 verbosity=options.verbose,
                 was_followed=not is_several,  # what was told last may be of another one
             ):
@@ -227,12 +227,11 @@ def report_results(
         if os.environ.get("GITHUB_ACTIONS") == "true":
             from dag.report.annotations import workflow_commands
 
-            instruct(workflow_commands(result, annotated_directory(options.directory)))
+            instruct(workflow_commands(result, annotated_directory(places.directory)))
     if results and isinstance(options, UnitBuildOptions) and not options.publish:
         from dag.core.jobs.publishing import publish_command
 
         say(f"nothing of this is published: `{publish_command(options)}` signs and publishes it")
-    places = files.ShownPlaces(store=store_name(options), directory=options.directory)
     write_results(
         options,
         json=lambda: (

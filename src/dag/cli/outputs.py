@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ from dag.report.terminal import say, show_document
 
 if TYPE_CHECKING:
     from dag.core.build.options import ResultFileOptions
+    from dag.core.build.result import Result
+    from dag.report.files import ShownPlaces
+    from dag.run.build.stores import NamesStore
 
 Rendering = Callable[[], str]
 
@@ -125,6 +128,23 @@ def write_results(
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def shown_places(options: NamesStore, results: Iterable[Result]) -> ShownPlaces:
+    """Return where the store and the definitions of runs are, as seen from here.
+
+    A run may have been begun on another machine, or in another directory: if the one of --dir has none of
+    its definitions, they are named as they are called in their own.
+    """
+    from dag.report.files import ShownPlaces
+    from dag.run.build.stores import store_name
+
+    here: set[str] = set()
+    with suppress(OSError):
+        here |= {one.name for one in Path(options.directory).iterdir()}
+    files = [unit.file for result in results for unit in result.units if unit.file]
+    directory = options.directory if not files or here.intersection(files) else ""
+    return ShownPlaces(store=store_name(options), directory=directory)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dag.cli.options import command_of
+from dag.cli.outputs import shown_places
 from dag.core.jobs.options import ClusterStatusOptions
 from dag.errors import UsageError
 
@@ -31,10 +32,9 @@ def command(options: ClusterStatusOptions) -> int:
     """
     from dag.core.build.result import exit_code_of
     from dag.core.jobs.history import RunQuery
-    from dag.report.files import ShownPlaces, results_to_json, to_json
+    from dag.report.files import results_to_json, to_json
     from dag.report.terminal import show, show_document
     from dag.run.build.runs import read_status
-    from dag.run.build.stores import store_name
     from dag.run.jobs.history import opened_runs
     from dag.run.jobs.standing import look_at_run
 
@@ -45,7 +45,7 @@ def command(options: ClusterStatusOptions) -> int:
         )
     if options.all:
         return _list(options)
-    words, name = "".join(options.runs), store_name(options)
+    words = "".join(options.runs)
     if options.is_on_cluster and (standings := look_at_run(options, words)):
         return _tell_standings(standings, options)
     with opened_runs(options, RunQuery(run=words)) as runs:
@@ -53,7 +53,7 @@ def command(options: ClusterStatusOptions) -> int:
         each = [read_status(store, found.id or words) for store in found.stores]
     codes = {0 if one.is_alive else one.result.exit_code for one in each}
     code = 0 if any(one.is_alive for one in each) else exit_code_of(codes)
-    places = ShownPlaces(store=name, directory=options.directory)
+    places = shown_places(options, [one.result for one in each])
     if options.json and len(each) > 1:
         told = [(one.result, one.is_alive) for one in each]
         show_document(results_to_json(told, places, exit_code=code))
@@ -63,7 +63,7 @@ def command(options: ClusterStatusOptions) -> int:
         show([f"run {each[0].id}"])
         for one in each:
             label = f"{one.result.arch}: " if len(each) > 1 else ""
-            lines = _lines(one, store=name, verbosity=options.verbose)
+            lines = _lines(one, store=places.store, verbosity=options.verbose)
             show(line if line.startswith(" ") else f"{label}{line}" for line in lines)
     return code
 

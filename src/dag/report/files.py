@@ -32,6 +32,7 @@ class ShownPlaces(Struct, frozen=True, kw_only=True):
 
     store: str
     directory: str
+    """It is empty if the definitions are not here; then they are named as in their own directory."""
 
     def log(self, unit: UnitResult) -> str:
         """Return the place of a unit's log."""

@@ -43,7 +43,7 @@ def test_a_build_goes_on_without_its_client_and_its_first_driver(
     jobs: Jobs, tmp_path: Path
 ) -> None:
     jobs.define(first="echo it is quick")
-    jobs.add("slow", "first", runs="echo it has begun; sleep 15")
+    jobs.add("slow", "first", runs="echo it has begun; sleep 30")
     jobs.add("third", "slow")
     jobs.add("broken", "first", runs="exit 1")
     begun = detach(jobs)
@@ -68,7 +68,10 @@ def test_a_build_goes_on_without_its_client_and_its_first_driver(
     )
     done = attach(jobs, tmp_path / "elsewhere", "--json").end(400)
     assert done.returncode == 1, done.stderr
-    states = {one["name"]: one["state"] for one in checked(done.stdout, "result")["units"]}
+    units = checked(done.stdout, "result")["units"]
+    states = {one["name"]: one["state"] for one in units}
+    # The definitions are not where it is followed.
+    assert {one["file"] for one in units} == {f"{name}.yaml" for name in states}
     assert (states["third"], states["broken"]) == ("done", "failed")
     assert "building third 1-r0" in done.stderr
     assert driver_pods(jobs, begun["job"]) not in ([], [pod])

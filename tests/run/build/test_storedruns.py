@@ -37,7 +37,7 @@ def run(place: StorePlace, arch: Arch, name: str, *units: str) -> None:
     store = place.store(arch)
     store.prepare()
     made = store.runs.begin(name)
-    packages = {unit: PlannedPackage("1-r0", "missing", "") for unit in units}
+    packages = {unit: PlannedPackage("1-r0", "missing", "", f"{unit}.yaml") for unit in units}
     about = PlanSummary(arch=arch.apk, packages=packages, timed=0)
     scheduler = Scheduler([Unit(unit) for unit in units], RunLimits(jobs=9))
     events: list[Event] = [Began()]
