@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 from dag.core.build.scripts import NOTHING, REFUSED
 from dag.core.kube.objects import KubeView
-from dag.core.pod.lastwords import LastWords, read_end_of_log, read_last_words
+from dag.core.pod.lastwords import LastWords, counted_log, read_last_words
 from dag.core.pod.manifest import BUILD, UPLOAD
 from dag.core.pod.status import containers, steps, termination
 
@@ -168,7 +168,7 @@ def _build_ending(pod: KubeView, ended: KubeView, *, deleted: bool) -> Ending:
             _SHELL_HINTS[BUILD],
         )
     # A script that refuses ends before its log has a last line; with one that is the code of make.
-    if code == REFUSED and ended.get("message") and read_end_of_log(ended) is None:
+    if code == REFUSED and ended.get("message") and counted_log(containers(pod)[BUILD]) is None:
         return Ending(Cause.START, f"the build did not begin: {ended['message'].strip()}")
     if code == 0:
         nothing = NOTHING in ended.get("message", "")

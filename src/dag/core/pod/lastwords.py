@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dag.core.build.scripts import Trailer, read_trailer
 from dag.core.kube.objects import KubeView
+from dag.core.pod.status import termination
 from dag.errors import sentence
 
 _ROOM, _ROOM_FOR_HINT = 2000, 600
@@ -39,9 +40,12 @@ def read_last_words(ended: KubeView) -> LastWords | None:
     return LastWords(message.strip(), hint.strip() or None) if message.strip() else None
 
 
-def read_end_of_log(ended: KubeView) -> Trailer | None:
-    """Return the last line of the build's script, which is among what a container said that has ended."""
-    lines = str(ended.get("message", "")).splitlines()
+def counted_log(container: KubeView) -> Trailer | None:
+    """Return the last line of the build's script, as its Pod's status has it, given how the container is.
+
+    It is None as long as the container runs, and of one that runs something else.
+    """
+    lines = str((termination(container) or {}).get("message", "")).splitlines()
     return read_trailer(lines[-1]) if lines else None
 
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator
 from dag.core.kube.objects import KubeView
 from dag.core.pod.ending import TAKEN_AWAY, Ending
 from dag.core.pod.events import DropLogs, LogBroke, LogEnded, LogRead, PrintLog, ReadLog
-from dag.core.pod.lastwords import read_end_of_log
+from dag.core.pod.lastwords import counted_log
 from dag.core.pod.manifest import BUILD, OUT
 from dag.core.pod.reading import LogReader, ReadingState
-from dag.core.pod.status import containers, has_ended, has_started, termination
+from dag.core.pod.status import containers, has_ended, has_started
 from dag.errors import DagError
 
 # After a Pod is lost, its logs get this many seconds to end by themselves.
@@ -85,5 +85,5 @@ class PodLogs:
 
 def _open(reader: LogReader, container: KubeView, *, gone: bool) -> ReadLog:
     """Return the request for the next stream of a container's log."""
-    told = read_end_of_log(termination(container) or {}) if reader.container == BUILD else None
+    told = counted_log(container) if reader.container == BUILD else None
     return reader.open(ended=gone or has_ended(container), told=told)

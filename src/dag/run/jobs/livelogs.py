@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
+from dag.core.build.scripts import Trailer
 from dag.core.jobs.options import RunPlace
 from dag.core.jobs.standing import is_driven
+from dag.core.pod.lastwords import counted_log
 from dag.core.pod.log import PodLog
 from dag.core.pod.manifest import BUILD
+from dag.core.pod.reading import AGAIN, ContainerLog, describe_loss
 from dag.core.pod.status import containers, has_ended, has_started
 from dag.errors import UsageError
 from dag.io.kube.api import ApiError, Kube
@@ -111,16 +114,21 @@ class LogReading:
         self._path = path
         self._container = container
         self._log = PodLog()
+        self._kept = ContainerLog()
+        self._told: Trailer | None = None
+        """The last line of the build's script, as the Pod's status has it."""
 
     async def lines(self, *, follow: bool) -> AsyncIterator[list[bytes]]:
         """Yield the lines in batches; with `follow` until the container has ended or its Pod is gone.
+
+        What is known to be missing in the end is said.
 
         Raises:
             UsageError: the container has not begun, and `follow` is not set.
             ApiError: the API server cannot be reached, or refuses.
 
         """
-        goes_on = follow
+        goes_on, pauses = follow, iter(AGAIN)
         while True:
             # Asked first, so that what was written before the end is read.
             goes_on = follow and not await self._has_ended()
@@ -129,7 +137,9 @@ class LogReading:
                 async for batch in self._kube.log(
                     self._path, self._container, since=since, follow=goes_on
                 ):
-                    yield [one for line in batch if (one := self._log.feed(line)) is not None]
+                    fresh = [one for line in batch if (one := self._log.feed(line)) is not None]
+                    self._kept.take(fresh)
+                    yield fresh
             except ApiError as error:
                 if error.status == 400 and not follow:
                     raise UsageError(
@@ -140,15 +150,20 @@ class LogReading:
                 is_over = error.status in (400, 404)
                 if not is_over and not (goes_on and self._kube.may_heal(error)):
                     raise
-            if not goes_on:
-                return
-            await asyncio.sleep(_LOOK)
+            lacks_end = self._told is not None and self._kept.trailer != self._told
+            pause = _LOOK if goes_on else next(pauses, None) if lacks_end else None
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+        if lost := describe_loss(self._log, self._kept, self._told):
+            say(f"{self._name}: {lost}")
 
     async def _has_ended(self) -> bool:
         """Wait until the container has begun, and return whether it has ended."""
         while (pod := await self._kube.find(self._path, patience=_PATIENCE)) is not None:
             build = containers(pod).get(self._container, {})
             if has_started(build):
+                self._told = counted_log(build)
                 return has_ended(build)
             if has_ended(build) or pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
                 return True
