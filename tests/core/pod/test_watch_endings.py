@@ -259,6 +259,18 @@ def test_packages_that_are_here_stay_here_when_the_pod_is_taken_away() -> None:
     assert not [text for text in story.said if "brought back" in text]
 
 
+@pytest.mark.parametrize("last", [b"dag: end of log: 2 lines, 8 bytes, exit 0", None])
+def test_a_log_whose_end_the_node_does_not_give_is_told(last: bytes | None) -> None:
+    story = Story().begin(pod(init=ended(), build=RUNNING))
+    lines = [line(1, b"one"), line(2, b"two"), *([line(3, last)] if last else [])]
+    story.tell(LogRead("build", 1, lines))
+    story.tell(PodSeen(pod(init=ended(), build=ended())))
+    story.finish_logs()
+    assert story.result.ending.cause is Cause.DONE
+    told = "the node gave no more than 2 lines of the log, and not its end"
+    assert story.said == ([] if last else [told])
+
+
 def test_the_container_of_a_probe_is_nobody_elses() -> None:
     probe = pod(build=RUNNING)
     probe["spec"]["containers"] = [{"name": "probe"}]

@@ -9,7 +9,7 @@ from dag.core.pod.ending import TAKEN_AWAY, Ending
 from dag.core.pod.events import DropLogs, LogBroke, LogEnded, LogRead, PrintLog, ReadLog
 from dag.core.pod.lastwords import counted_log
 from dag.core.pod.manifest import BUILD, OUT
-from dag.core.pod.reading import LogReader, ReadingState
+from dag.core.pod.reading import LogReader, ReadingState, describe_loss
 from dag.core.pod.status import containers, has_ended, has_started
 from dag.errors import DagError
 
@@ -77,10 +77,18 @@ class PodLogs:
         """Yield when streams are opened anew."""
         return (one.due for one in self.readers.values() if one.due is not None)
 
-    def loss(self) -> str | None:
-        """Return what is missing of the build's log, as far as its end was read."""
+    def loss(self, *, has_end: bool) -> str | None:
+        """Return what is missing of the build's log, as far as its end was read.
+
+        `has_end` says that the build's script has written its last line.
+        """
         build = self.readers.get(BUILD)
-        return build.loss() if build is not None and build.state is ReadingState.WHOLE else None
+        if build is None or build.state is not ReadingState.WHOLE:
+            return None
+        lost = describe_loss(build.log, build.kept, build.told)
+        if lost or not has_end or build.told or build.kept.trailer or not build.log.lines:
+            return lost
+        return f"the node gave no more than {build.log.lines:,} lines of the log, and not its end"
 
 
 def _open(reader: LogReader, container: KubeView, *, gone: bool) -> ReadLog:

@@ -168,10 +168,6 @@ class LogReader:
     def _pause(self, now: float, seconds: float = PAUSE) -> None:
         self.state, self.due = ReadingState.PAUSING, now + seconds
 
-    def loss(self) -> str | None:
-        """Return what of the build's log was lost on its way, or None if nothing is known to be."""
-        return describe_loss(self.log, self.kept, self.told)
-
 
 def describe_loss(log: PodLog, build: ContainerLog, told: Trailer | None = None) -> str | None:
     """Return what of the build's log was lost on its way, or None if nothing is known to be.

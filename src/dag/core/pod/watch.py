@@ -325,7 +325,8 @@ class PodWatch:
         self._actions += self.logs.drop()
         if cut:
             self._actions.append(Tell("the end of the log could not be read"))
-        self._loss = self.logs.loss()
+        done = self.ending is not None and self.ending.cause is Cause.DONE
+        self._loss = self.logs.loss(has_end=done)
         if self._loss:
             self._actions.append(Tell(self._loss))
 
