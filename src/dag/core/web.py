@@ -23,6 +23,7 @@ _SECRET_WORDS = re.compile(
     r"|(?:API|ACCESS|SECRET|PRIVATE|AUTH)_KEY)(?:_|$)"
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s'\"]+")
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _NO_URI_CHARACTER = re.compile(r"[\x00-\x20\x7f\\]")
 _SECONDS = re.compile(r"\d{1,9}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,18})-([0-9]{1,18})|\*)/(?:([0-9]{1,18})|\*)")
@@ -39,6 +40,11 @@ def may_heal(status: int) -> bool:
     https://www.rfc-editor.org/rfc/rfc9110#section-15
     """
     return status in _HEALING_BELOW_500 or (status >= 500 and status not in _LASTING_FROM_500)
+
+
+def is_web_page(data: bytes | bytearray) -> bool:
+    """Return whether what came in the place of a file is a page for a person, as of a login."""
+    return _PAGE.match(data) is not None
 
 
 def status_words(status: int) -> str:

@@ -269,6 +269,9 @@ def test_a_web_page_in_the_place_of_a_file_is_said(origin: Origin, cache: Cache)
     assert "(the server says that it is a web page)" in failed(
         cache, wanted(SMALL, origin.url + "/a")
     )
+    # As with nginx, which goes by the end of the name.
+    page = Answer.of(200, {"Content-Type": "application/gzip"}, b"<!DOCTYPE html><p>log in</p>")
+    assert failed(cache, wanted(SMALL, origin.url + "/a")).endswith(" (it is a web page)")
 
 
 def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_files(

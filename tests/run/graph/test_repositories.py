@@ -18,6 +18,7 @@ from dag.core.package.model import Package
 from dag.core.package.repositories import NamedByUser, Repositories
 from dag.errors import DagError
 from dag.io.package.patience import ServerPatience
+from dag.io.retries import RetryPolicy
 from dag.run.graph import asking
 from dag.run.graph.repositories import ask_repositories
 from tests.support.apks import make_apk, read
@@ -170,7 +171,11 @@ FAULTS: dict[str, tuple[Callable[[World], object], str]] = {
         lambda world: world.serve("/r", gzip.compress(bytes(5 << 20), 1, mtime=0)),
         "more than 4 MiB, which is the limit of an APKINDEX",
     ),
-    "junk": (lambda world: world.origin.put(PATH, b"junk"), "is not an index"),
+    "junk": (lambda world: world.origin.put(PATH, b"junk"), "is not an index: it is not packed"),
+    "page": (
+        lambda world: world.origin.put(PATH, b"<!doctype html>\n<title>Log in</title>"),
+        "is not an index: it is a web page",
+    ),
     "redirect": (
         lambda world: world.origin.redirect(PATH, "http://169.254.169.254/latest/meta-data"),
         "169.254.169.254 is not on the internet, and only -r may name such a host",
@@ -185,6 +190,8 @@ def test_a_fault_is_a_warning_that_names_who_asks(
     monkeypatch.setattr("dag.io.package.apkindex.PACKAGE_INDEX", Limit("an APKINDEX", 4 << 20))
     few = Limit("an APKINDEX", 1000, "packages")
     monkeypatch.setattr("dag.core.package.apkindex.LISTED_PACKAGES", few)
+    quick = ServerPatience(retries=RetryPolicy(attempts=2, first=0.01))
+    monkeypatch.setattr(asking, "_STRANGERS", quick)
     place = world.serve("/r", world.key.signed(world.index("gcc")))
     arrange, why = FAULTS[fault]
     arrange(world)
@@ -215,6 +222,21 @@ def test_a_server_that_is_busy_once_changes_nothing_and_a_key_is_not_said_to_be_
     world.origin.on("GET", r"\.rsa\.pub").answer(403)
     found = world.ask(world.package("a", place, keys=(world.key_url,)))
     assert f"the key {world.key_url} could not be fetched: HTTP 403" in found.words
+
+
+def test_what_is_no_key_is_said(world: World) -> None:
+    place = world.serve("/r", world.key.signed(world.index("gcc")))
+    page = world.origin.put("/keys/test.rsa.pub", b"\n<HTML><body>Log in</body></HTML>")
+    words = world.ask(world.package("a", place, keys=(page,))).words
+    assert f"the key {page} is a web page, and counts for nothing" in words
+    (world.directory / "test.rsa.pub").write_text("ssh-ed25519 AAAA\n")
+    words = world.ask(world.package("a", place, keys=("test.rsa.pub",))).words
+    assert "the key test.rsa.pub is no RSA key in PEM, and counts for nothing" in words
+    world.users.public.write_text("")
+    words = world.ask(world.package("a", place, keys=(world.key_url,))).words
+    assert any(
+        one.startswith(f"the key {world.users.public} is no RSA key in PEM") for one in words
+    )
 
 
 def test_what_melange_takes_unsigned_is_used(world: World) -> None:

@@ -23,7 +23,7 @@ from dag.core.package.apkindex import (
 from dag.core.package.repositories import hosts_of
 from dag.core.package.signature import PublicKey, Signature, read_signature, verify
 from dag.core.tar import TarReader
-from dag.core.web import redact, status_hint
+from dag.core.web import is_web_page, redact, status_hint
 from dag.errors import InfrastructureError, UsageError
 from dag.io.archives import gunzip, limit_pieces, reader_of
 from dag.io.files import read_bytes
@@ -59,8 +59,13 @@ class Index:
         except TooLarge:
             raise
         except (BrokenIndex, ValueError) as error:
-            hint = "make it anew with `melange index`, or name another repository"
-            raise UsageError(f"{self.where} is not an index: {error}", hint=hint) from error
+            why, hint = str(error), "make it anew with `melange index`, or name another repository"
+            if is_web_page(self.data):
+                why, hint = (
+                    "it is a web page",
+                    "is the URL right, and does the server want a login?",
+                )
+            raise UsageError(f"{self.where} is not an index: {why}", hint=hint) from error
 
     @cached_property
     def _signed(self) -> tuple[list[Signature], dict[str, bytes]]:

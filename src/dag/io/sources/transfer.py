@@ -18,6 +18,7 @@ from dag.core.web import (
     MAX_REDIRECTS,
     ContentRange,
     check_uri,
+    is_web_page,
     may_heal,
     parse_retry_after,
     redact,
@@ -247,6 +248,8 @@ class SourceTransfer:
         size, pace = part.size, Pace(limits)
         try:
             while (data := await connection.read(stall=limits.stall)) is not None:
+                if not size and not self._hint and is_web_page(data):
+                    self._hint = " (it is a web page)"
                 size += len(data)
                 self.received += len(data)
                 if size > limits.max_size:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dag.core.limits import PUBLIC_KEY
+from dag.core.web import is_web_page
 from dag.errors import InfrastructureError, UsageError
 from dag.io import durable
 from dag.io.store.local import Store
@@ -119,7 +120,7 @@ def identity_of(store: Store) -> str:
     identity = (found.data if found else b"")[:32].decode("ascii", errors="replace")
     if not (identity.isalnum() and len(identity) == 32):
         hint = "remove it; another is made"
-        if store.is_shared and identity.lstrip().startswith("<"):
+        if found is not None and is_web_page(found.data):
             hint = (
                 "it is a web page: is that the address of the server's buckets, or of its console?"
             )

@@ -22,7 +22,7 @@ from dag.core.package.repositories import (
     key_name,
 )
 from dag.core.package.signature import PublicKey, read_public_key
-from dag.core.web import redact
+from dag.core.web import is_web_page, redact
 from dag.errors import DagError, InfrastructureError
 from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
@@ -248,8 +248,16 @@ class Asking:
 
     def _key(self, text: str, path: Path | None) -> PublicKey | None:
         if text not in self._keys:
-            self._keys[text] = None if "://" in text or path is None else _read_key(path)
+            data = None if "://" in text or path is None else _read_file(path)
+            self._keys[text] = None if data is None else self._take_key(text, data)
         return self._keys[text]
+
+    def _take_key(self, text: str, data: bytes) -> PublicKey | None:
+        key = read_public_key(data)
+        if key is None:
+            what = "a web page" if is_web_page(data) else "no RSA key in PEM"
+            self._faults[f"the key {redact(text)} is {what}, and counts for nothing"] = {}
+        return key
 
     def _fetch_key(self, url: str) -> PublicKey | None:
         assert self._strange_fetcher is not None  # noqa: S101  # there is a URL
@@ -265,7 +273,7 @@ class Asking:
             fault = "is not there" if is_gone else "could not be fetched"
             self._faults[f"the key {redact(url)} {fault}: HTTP {answer.status}"] = {}
             return None
-        return read_public_key(answer.body)
+        return self._take_key(url, answer.body)
 
     # ---- words --------------------------------------------------------------------------------
 
@@ -276,9 +284,9 @@ class Asking:
             yield f"{fault}; named in {some(list(users), 3)}" if users else fault
 
 
-def _read_key(path: Path) -> PublicKey | None:
+def _read_file(path: Path) -> bytes | None:
     try:
-        return read_public_key(read_bytes(path, PUBLIC_KEY))
+        return read_bytes(path, PUBLIC_KEY)
     except (OSError, DagError):
         return None
 
