@@ -35,6 +35,11 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = {
     "_location": st.sampled_from(["a/b", "https://example.com/os", ""]),
     "_store_name": st.sampled_from(["pvc://a/b", "gs://bucket", "a b"]),
     "_place": st.sampled_from(["local", "kubernetes"]),
+    "_proxy": st.sampled_from(["http://a.example:3128", "https://[::1]:1"]),
+    "_hosts": st.lists(
+        st.sampled_from([".a.example", "*", "10.0.0.0/8", "[::1]", "fe80::/10", "b:80"]),
+        unique=True,
+    ).map(tuple),
     "_image": st.sampled_from([f"a.example/b{DIGEST}", "busybox:1"]),
     "_repository": st.sampled_from(["a.example/b", "127.0.0.1:5000/x"]),
     "NodeLabel.parse": st.builds(NodeLabel, NAMES, st.just("") | NAMES),
@@ -87,6 +92,7 @@ def test_what_nobody_asked_for_is_not_written() -> None:
         ({"namespace": ("../other",)}, "no name in Kubernetes"),
         ({"tolerations": ("a b",)}, "no taint"),
         ({"make_vars": ("TOKEN=abc",)}, "TOKEN has a secret"),
+        ({"proxy": ("http://me:secret@a.example:1",)}, "this proxy has a login"),
     ],
 )
 def test_what_no_command_line_takes_is_refused(
