@@ -13,6 +13,8 @@ from examples.bootstrap import bootstrap
 from examples.layout import lay_out
 from examples.sources import SourceServer
 from tests.support.buckets import Store, s3
+from tests.support.builds import new_key
+from tests.support.cluster.findings import Findings
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.network import (
     METADATA,
@@ -111,7 +113,7 @@ def test_the_cluster_drives_a_build_in_a_closed_network(dag: Dag, tmp_path: Path
         jobs.define(one="true")
         begun = jobs.build("--bucket-secret=bucket", "--detach")
         assert begun.returncode == 0, begun.stderr
-        done = jobs.elsewhere("attach", "--bucket-secret=bucket")
+        done = jobs.elsewhere("attach", "--on=kubernetes", "--bucket-secret=bucket")
         assert done.returncode == 0, done.stderr
         assert "x86_64/one-1-r0.apk" in bucket.files("dist")
 
@@ -122,3 +124,81 @@ def test_what_a_pod_has_built_comes_out_of_a_closed_network(dag: Dag, tmp_path: 
     done = dag.pod(definitions(tmp_path / "d"), f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert (out / "x86_64/two-1.10-r2.apk").exists()
+
+
+def test_a_store_that_a_policy_closes_is_told_by_the_doctor_and_by_the_build(
+    dag: Dag, tmp_path: Path
+) -> None:
+    with addresses(NAMED), s3(NAMED) as bucket:
+        jobs = in_bucket(dag, bucket, lay_out(tmp_path / "d"))
+        close(dag)
+        jobs.define(one="true")
+        words = ("--on=kubernetes", f"--store={jobs.url}", "--ram=256Mi", "--bucket-secret=bucket")
+        found = Findings(dag, jobs.directory, *words)
+        assert found.code == 3
+        assert "no agent can write to s3://built/dist" in found.failed("store x86_64")
+        assert "--reach of `dag setup cluster`" in found.checks["store x86_64"]["fix"]
+        done = jobs.build("--bucket-secret=bucket")
+        assert done.returncode == 3, done.stderr
+        assert "the agent could not tell what the store has: s3://built/dist" in done.stderr
+        assert "hint: does a NetworkPolicy close the way there from this pod?" in done.stderr
+
+
+def test_a_driver_that_does_not_reach_the_api_server_says_so(jobs: Jobs) -> None:
+    close(jobs.dag)
+    jobs.dag.kubectl("delete", "networkpolicy", "dag-driver")
+    jobs.define(one="true")
+    begun = jobs.build("--detach")
+    print(begun.stderr)
+    print(jobs.dag.kubectl("get", "pods", "-o", "yaml"))
+    assert begun.returncode == 3
+
+
+@pytest.fixture
+def apart(dag: Dag) -> Iterator[Dag]:
+    """Return a namespace for a signer."""
+    other = Dag(dag.cluster, f"{dag.namespace}-signer", dag.directory / "signer")
+    dag.kubectl("create", "namespace", other.namespace)
+    yield other
+    dag.kubectl("delete", "namespace", other.namespace, "--wait=false")
+
+
+def test_a_signer_reaches_its_store_and_is_reached_by_nobody(
+    dag: Dag, apart: Dag, places: dict[str, Place], tmp_path: Path
+) -> None:
+    base = f"--base={dag.cluster.base_image}"
+    image = dag("image", f"--push={dag.repository}", "--insecure-registry", base)
+    assert image.returncode == 0, image.stderr
+    words = (
+        *(
+            "setup",
+            "signer",
+            f"--signer-namespace={apart.namespace}",
+            f"--namespace={dag.namespace}",
+        ),
+        *(
+            "--store=s3://built/dist",
+            "--bucket-secret=bucket",
+            f"--agent-image={image.stdout.strip()}",
+        ),
+        f"--signing-key={new_key(tmp_path)}",
+    )
+    with s3(NAMED) as bucket:
+        jobs = in_bucket(dag, bucket, lay_out(tmp_path / "d"))
+        apart.apply("Secret", "bucket", stringData=dict(bucket.secret))
+        closed = dag(*words)
+        assert closed.returncode == 3
+        assert "must find the key and the store: s3://built" in closed.stderr
+        assert "`dag setup signer` leaves an address open" in closed.stderr
+        made = dag(*words, f"--reach={NAMED}")
+        assert made.returncode == 0, made.stderr
+        close(dag, f"--reach={NAMED}")
+        jobs.define(one="true")
+        signed = jobs.build("--bucket-secret=bucket", "--sign=apart", "--signer-timeout=5m")
+        assert signed.returncode == 0, signed.stderr
+        # Whatever runs beside it has the same policy.
+        beside = serve(dag, "beside", NODES[0].name, apart.namespace)
+        assert reached(apart.kubectl("exec", "beside", "--", "sh", "-c", trying(places))) == OPEN
+    script = trying({"signer": (beside, 8080), "far-pod": places["far-pod"]})
+    said = dag.kubectl("exec", "near", "--", "sh", "-c", script)
+    assert reached(said) == {"far-pod", "udp"}

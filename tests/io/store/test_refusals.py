@@ -14,6 +14,7 @@ from dag.core.limits import Limit
 from dag.core.store.buckets import Bucket
 from dag.errors import InfrastructureError
 from dag.io.store.buckets.opening import open_bucket
+from dag.io.store.buckets.refusals import bucket_error
 from dag.io.store.local import Store
 from dag.io.store.objects import BucketObjects, Objects, StoreError, insist, update
 from dag.io.store.ownkey import identity_of
@@ -214,3 +215,18 @@ def test_who_waits_for_others_for_long_enough_does_not_begin_to_wait_anew(
         with pytest.raises(StoreError, match="could not be changed for 0 s"):
             insist(lambda: update(store, "a", SMALL, lambda _: b"new", patience=0))
         assert origin.count("POST") == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [({}, "the network of this machine"), ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "--reach")],
+)
+def test_a_server_to_which_no_way_leads_is_told_with_what_may_close_the_way(
+    variables: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    hint = bucket_error("s3://b", ValueError("HTTP error: error sending request")).hint
+    assert words in (hint or "")
+    assert "$AWS_ENDPOINT_URL" in (hint or "")

@@ -174,15 +174,17 @@ def test_of_a_run_whose_pods_are_gone_nothing_is_known(
 @pytest.mark.parametrize(
     ("code", "message", "words"),
     [
-        (3, "the API server is gone", "the API server is gone"),
-        (137, "", "its pod ended with exit code 137"),
-        (0, '{"exit_code": 999}', '{"exit_code": 999}'),
+        (3, "the API server is gone", ("the API server is gone", "")),
+        (3, "the API server is gone\nhint: ask", ("the API server is gone", "ask")),
+        (137, "", ("its pod ended with exit code 137", "")),
+        (0, '{"exit_code": 999}', ('{"exit_code": 999}', "")),
     ],
 )
 def test_other_last_words_are_a_failure_around_the_build(
-    code: int, message: str, words: str
+    code: int, message: str, words: tuple[str, str]
 ) -> None:
-    assert end_of({"exitCode": code, "message": message}) == DriverEnd(exit_code=3, words=words)
+    end = end_of({"exitCode": code, "message": message})
+    assert (end.exit_code, end.words, end.hint) == (3, *words)
 
 
 def test_what_a_driver_says_to_do_when_it_fails_is_the_hint() -> None:

@@ -23,6 +23,7 @@ from dag.core.store.buckets import Bucket
 from dag.report.terminal import Terminal
 from dag.run.doctor.definitions import guess_namespace, judge_definitions
 from dag.run.doctor.images import ImageChecks
+from dag.run.doctor.probes import without_usual_hint
 from dag.run.jobs.preflight import ACCOUNT_CHECK, JobChecks
 from dag.run.jobs.settings import store_settings
 from dag.run.jobs.single import run_job
@@ -134,7 +135,10 @@ class JobsDoctor:
         return await self._try(
             jobprobes.store_job_probe(settings),
             lambda outcome: probes.judge(
-                outcome, f"an agent can write to {store}", f"no agent can write to {store}", fix
+                without_usual_hint(outcome),
+                f"an agent can write to {store}",
+                f"no agent can write to {store}",
+                fix,
             ),
         )
 

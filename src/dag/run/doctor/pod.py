@@ -24,7 +24,7 @@ from dag.run.aside import aside
 from dag.run.doctor.definitions import guess_namespace, judge_definitions
 from dag.run.doctor.images import ImageChecks
 from dag.run.doctor.podplace import ClusterChecks
-from dag.run.doctor.probes import run_probe
+from dag.run.doctor.probes import run_probe, without_usual_hint
 from dag.run.pod.access import Unreadable, read_list
 from dag.run.pod.examination import Check, examine
 from dag.run.pod.place import PlaceChecks
@@ -190,7 +190,9 @@ class PodDoctor:
         fix = doctor.bucket_access(bucket, chosen.service_account, chosen.bucket_secret)
         return await self._try(
             probes.bucket_probe(self._probe_settings(arch), write=write),
-            lambda outcome: probes.judge_bucket(outcome, bucket, fix, write=write),
+            lambda outcome: probes.judge_bucket(
+                without_usual_hint(outcome), bucket, fix, write=write
+            ),
         )
 
     async def _try(

@@ -6,6 +6,7 @@ first line, and tell of a network in the words of their insides.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -32,9 +33,14 @@ _TRUST = (
     "is that the right server? Then $SSL_CERT_FILE must name a file with its CA, for gs:// also"
     " $REQUESTS_CA_BUNDLE"
 )
-_NETWORK = (
-    "does the network of this machine lead there? A server of one's own is named by"
-    " $AWS_ENDPOINT_URL, $AZURE_STORAGE_ENDPOINT or $STORAGE_EMULATOR_HOST"
+_NETWORK = "does the network of this machine lead there?"
+_NETWORK_OF_POD = (
+    "does a NetworkPolicy close the way there from this pod? --reach of `dag setup cluster` and of"
+    " `dag setup signer` leaves an address open."
+)
+_OWN_SERVER = (
+    " A server of one's own is named by $AWS_ENDPOINT_URL, $AZURE_STORAGE_ENDPOINT or"
+    " $STORAGE_EMULATOR_HOST"
 )
 _KEY = (
     "that server does not know the key that the environment has: is it whole, and for there? A proxy in"
@@ -104,6 +110,10 @@ def bucket_error(where: str, error: BaseException) -> StoreError:
     text = str(error).strip()
     said, _, insides = text.partition(_INSIDES)
     hint = next((hint for words, hint in _HINTS if re.search(words, text)), HINT)
+    if hint == _NETWORK:
+        # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
+        hint = (_NETWORK_OF_POD if in_pod else _NETWORK) + _OWN_SERVER
     region = _REGION.search(text) if hint == _REGION_HINT else None
     which = f", which is {region[1] or region[2]}" if region else ""
     found = StoreError(f"{where}: {_words(error, said, insides)}", hint=hint + which)
