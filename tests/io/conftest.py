@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dag.io.sources.cache import Cache
-from tests.support.faults import FaultProxy, Origin
+from tests.support.faults import FaultProxy
 from tests.support.gitserver import GitServer
 from tests.support.registries import Server, registry
 
@@ -42,13 +42,6 @@ def proxy(running: Server) -> Iterator[FaultProxy]:
 def cache(tmp_path: Path) -> Cache:
     """Return an empty cache."""
     return Cache(tmp_path / "cache")
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    """Run a server of files that fails as a test wants."""
-    with Origin() as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from dag.core.package.apk import archive_of
 from dag.io.package.definitions import read_directory
@@ -17,12 +14,6 @@ from tests.support.schema import checked
 from tests.support.signing import SigningKey
 
 STAGE3 = "https://packages.wolfi.dev/bootstrap/stage3"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 def everything(place: Path) -> bytes:

@@ -21,6 +21,8 @@ class OneLease:
         self._lock = threading.Lock()
         self._lease: Json | None = None
         self.url = ""
+        self.looks = 0
+        """How often it was read."""
         self.admits = True
         """Whether the Lease may be changed by whoever has seen it as it is."""
 
@@ -54,6 +56,7 @@ class OneLease:
     def answer(self, method: str, body: bytes) -> tuple[int, Json]:
         """Return the status and the body of the answer to a request."""
         with self._lock:
+            self.looks += method == "GET"
             if method == "POST" and self._lease is None:
                 self._lease = json.loads(body)
                 self._lease["metadata"] |= {"uid": "1", "resourceVersion": "0"}

@@ -1,7 +1,8 @@
-"""A wait for something that happens in another process."""
+"""Waits for something that happens elsewhere, and of which nothing tells."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,18 @@ def eventually(condition: Callable[[], T], what: str, seconds: float = 240) -> T
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.1)
     return found
+
+
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until `condition` holds of something in this process, or what it serves, that has no event.
+
+    Raises:
+        TimeoutError: it does not within so many seconds.
+
+    """
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # there is no event, or this would not be called
+            await asyncio.sleep(0.01)
 
 
 def opens_something(pid: int) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from tests.support.archives import pax_header, sparse_header, tar_header
 from tests.support.faults import Answer, Origin
 
 ARCH = Arch.parse("x86_64")
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 def good(tmp_path: Path) -> bytes:

@@ -24,12 +24,6 @@ from tests.support.apks import make_apk, read
 from tests.support.faults import Origin
 
 
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
 def cache(tmp_path: Path) -> PackageCache:
     return PackageCache("x86_64", Fetcher(Reach(["127.0.0.1"])), tmp_path / "cache")
 

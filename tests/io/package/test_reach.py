@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,12 +19,6 @@ from tests.support.faults.rules import Match
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from dag.errors import InfrastructureError
 from dag.io.setup.manifests import fetch_manifests
 from tests.support.faults import Origin
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 async def test_objects_are_read(origin: Origin) -> None:

@@ -11,7 +11,6 @@ import random
 import tarfile
 import threading
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ pytestmark = pytest.mark.usefixtures("no_credentials")
 TAR = "application/vnd.oci.image.layer.v1.tar"
 DATA = b"a source\n"
 REPOSITORY = "git/example.com/a/b.git"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +24,6 @@ def serve(origin: Origin, directory: Path, at: str = "") -> str:
         if path.is_file():
             origin.put(f"{at}/{path.relative_to(directory)}", path.read_bytes())
     return f"{origin.url}{at}"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 @pytest.fixture

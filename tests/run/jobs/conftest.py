@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
-import pytest
-
-from dag.io.kube.api import Kube
-from dag.io.kube.kubeconfig import connect
 from tests.support.faults import Answer, Incoming, Origin
-from tests.support.kubeconfigs import kubeconfig
 from tests.support.podstories import Json
 
 JOBS = "/apis/batch/v1/namespaces/n/jobs"
@@ -76,16 +69,3 @@ class OneJob:
             self.exists = False
             return answer(200, {"kind": "Status", "status": "Success"})
         return answer(200, JOB)
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture
-async def kube(origin: Origin, tmp_path: Path) -> AsyncIterator[Kube]:
-    made = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), lambda _: None)
-    yield made
-    await made.close()

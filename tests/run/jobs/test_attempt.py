@@ -20,6 +20,7 @@ from dag.run.jobs.news import JobSeen, RunNews
 from tests.run.jobs.conftest import EVENTS, JOB, JOBS, PODS, WORKLOADS, OneJob, answer, listed, note
 from tests.support.faults import Answer, Origin
 from tests.support.podstories import Json
+from tests.support.waiting import until
 
 Follow = Callable[[], JobFollower]
 
@@ -72,8 +73,7 @@ async def test_who_is_replaced_leaves_the_job_to_the_successor(
     api = OneJob(origin)
     task = asyncio.create_task(follow().run())
     async with asyncio.timeout(20):
-        while not api.exists:  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.01)
+        await until(lambda: api.exists)
         news.is_abandoned = True
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -131,8 +131,7 @@ async def test_why_a_job_waits_in_its_queue_is_told_as_far_as_that_may_be_read(
         origin.handle(WORKLOADS, lambda _: answer(403, refused))
     task = asyncio.create_task(follow_queued().run())
     async with asyncio.timeout(20):
-        while not said:  # noqa: ASYNC110  # the follower has no event for it
-            await asyncio.sleep(0.01)
+        await until(lambda: said)
         task.cancel()
         await asyncio.sleep(0)
         task.cancel()  # it leaves at once
@@ -220,9 +219,7 @@ async def ended(origin: Origin, news: RunNews) -> OneJob:
     state = {"terminated": {"exitCode": 1, "containerID": "c"}}
     statuses = [{"name": name, "state": state} for name in ("build", "collect")]
     origin.handle(PODS, lambda _: listed("Pod", [pod_of("Failed", statuses)]))
-    async with asyncio.timeout(20):
-        while "dag-x" not in news._pods:  # noqa: ASYNC110  # nothing tells of it before `listen`
-            await asyncio.sleep(0.01)
+    await until(lambda: "dag-x" in news._pods)  # nothing tells of it before `listen`
     return api
 
 
@@ -280,8 +277,7 @@ async def test_who_interrupts_is_told_of_a_job_that_cannot_be_deleted(
     origin.handle(f"{JOBS}/dag-x", lambda _: answer(405, {"kind": "Status", "message": "no"}))
     task = asyncio.create_task(follow().run())
     async with asyncio.timeout(20):
-        while not api.exists:  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.01)
+        await until(lambda: api.exists)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -14,6 +14,7 @@ from dag.run.jobs.lease import LeaseObject
 from tests.support.kubeconfigs import kubeconfig
 from tests.support.leases import OneLease, lease_server
 from tests.support.orders import SETTINGS
+from tests.support.waiting import until
 
 OTHER = "process 7 on another"
 
@@ -41,6 +42,4 @@ async def test_who_goes_on_with_a_cancelled_run_is_asked_until_another_run_is_dr
 
 
 async def _until(api: OneLease, cancelled: str) -> None:
-    async with asyncio.timeout(20):
-        while api.view.cancelled != cancelled:  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.01)
+    await until(lambda: api.view.cancelled == cancelled)

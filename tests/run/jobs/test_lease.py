@@ -16,15 +16,17 @@ from dag.run.jobs.lease import LeaseEnd, LeaseObject, StoreLease
 from tests.support.kubeconfigs import kubeconfig
 from tests.support.leases import OneLease, lease_server
 from tests.support.orders import SETTINGS
+from tests.support.waiting import until
 
 KEY = SETTINGS.key
 OTHER = "process 7 on another"
+DURATION = 2.0
 Make = Callable[[], StoreLease]
 
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneLease]:
-    for name, seconds in {"RENEWAL": 0.02, "DURATION": 2.0}.items():
+    for name, seconds in {"RENEWAL": 0.02, "DURATION": DURATION}.items():
         monkeypatch.setattr(f"dag.run.jobs.lease.{name}", seconds)
     with lease_server() as lease:
         yield lease
@@ -72,11 +74,15 @@ async def test_the_second_client_is_told_who_drives_what(api: OneLease, make: Ma
     assert "dag cancel" in str(refused.value.hint)
 
 
-async def test_who_waits_drives_when_the_holder_lets_go(api: OneLease, make: Make) -> None:
+async def test_who_waits_drives_when_the_holder_lets_go(
+    api: OneLease, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dag.run.jobs.lease.RENEWAL", DURATION / 5)
     api.let_hold(OTHER, "0")
     renewing = asyncio.create_task(renew(api))
     acquiring = asyncio.create_task(make().acquire(wait=True))
-    await asyncio.sleep(2.5)  # longer than a holder may be silent
+    # Between its looks there are pauses, ten of which are as long as a holder may be silent.
+    await until(lambda: api.looks > 12)
     assert not acquiring.done()
     renewing.cancel()
     api.let_hold("", "end")
@@ -154,9 +160,7 @@ async def test_who_was_replaced_finds_out_although_the_successor_has_let_go(
 async def test_a_lease_that_was_deleted_by_hand_is_made_anew(api: OneLease, make: Make) -> None:
     await make().acquire(wait=False)
     api.delete()
-    async with asyncio.timeout(20):
-        while not (api.exists and api.view.holder):  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.01)
+    await until(lambda: api.exists and api.view.holder)
     assert api.view.holder.startswith("process ")
 
 
@@ -230,9 +234,7 @@ async def test_the_lease_is_let_go_of_although_nobody_listens_any_more(
 async def renewed(api: OneLease) -> None:
     """Wait until the holder has renewed the Lease once more."""
     before = api.view.renewed
-    async with asyncio.timeout(20):
-        while api.view.renewed == before:  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.01)
+    await until(lambda: api.view.renewed != before)
 
 
 async def renew(api: OneLease) -> None:

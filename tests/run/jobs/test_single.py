@@ -13,6 +13,7 @@ from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.single import run_job
 from tests.run.jobs.conftest import JOB, OneJob
 from tests.support.faults import Origin
+from tests.support.waiting import until
 
 RULES = WatchRules(pending_timeout=600.0, reads_logs=False)
 
@@ -23,8 +24,7 @@ async def test_what_fails_beside_an_agent_is_told_at_once_and_ends_the_agent(
     api = OneJob(origin)
 
     async def fail(_: JobFollower) -> None:
-        while not api.exists:  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.01)
+        await until(lambda: api.exists)
         raise InfrastructureError("the disk is full")
 
     async with asyncio.timeout(20):

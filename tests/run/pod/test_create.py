@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from dag.core.kube.objects import KubeObject, is_made_of, seal
 from dag.io.kube.api import ApiError, Kube
-from dag.io.kube.kubeconfig import connect
 from dag.run.pod.create import create_pod, find_pod, pods_path
 from tests.support.faults import Answer, Incoming, Origin
-from tests.support.kubeconfigs import kubeconfig
 
 METADATA = {"generateName": "dag-", "namespace": "n", "labels": {"dag/run": "abc"}}
 MANIFEST = seal({"kind": "Pod", "metadata": METADATA, "spec": {"containers": [{"image": "a"}]}})
@@ -37,19 +33,6 @@ class Api:
             return Answer.of(503, body=b'{"kind": "Status", "message": "overloaded"}')
         found = {"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": self.there}
         return Answer.of(200, body=json.dumps(found).encode())
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture
-async def kube(origin: Origin, tmp_path: Path) -> AsyncIterator[Kube]:
-    kube = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), lambda _: None)
-    yield kube
-    await kube.close()
 
 
 OTHER = seal({**MANIFEST, "spec": {"containers": [{"image": "evil"}]}})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,9 @@ from dag.core.pod.ending import Cause, Ending, PodFacts
 from dag.core.pod.states import WatchRules
 from dag.errors import Interrupted
 from dag.io.kube.api import ApiError, Kube
-from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
 from dag.run.pod.follow import PodFollower
 from tests.support.faults import Answer, Incoming, Origin
-from tests.support.kubeconfigs import kubeconfig
 from tests.support.podstories import RUNNING, Json, ended, pod
 
 PODS = "/api/v1/namespaces/n/pods"
@@ -68,19 +65,6 @@ def listed(items: list[Json]) -> Answer:
     metadata = {"resourceVersion": "7"}
     found = {"kind": "PodList", "metadata": metadata, "items": items}
     return Answer.of(200, body=json.dumps(found).encode())
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture
-async def kube(origin: Origin, tmp_path: Path) -> AsyncIterator[Kube]:
-    made = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), lambda _: None)
-    yield made
-    await made.close()
 
 
 @pytest.fixture(autouse=True)

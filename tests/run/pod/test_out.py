@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,30 +11,15 @@ from dag.core import limits
 from dag.core.limits import Limit
 from dag.errors import BuildError, DagError, InfrastructureError
 from dag.io.kube.api import Kube
-from dag.io.kube.kubeconfig import connect
 from dag.report.terminal import Terminal
 from dag.run.pod import out
 from dag.run.pod.out import OutTarget, fetch_packages, parse_listing, prepare_directory
 from tests.support.faults import Origin
-from tests.support.kubeconfigs import kubeconfig
 
 POD = "/api/v1/namespaces/n/pods/dag-x"
 PROXY = f"{POD}:8017/proxy"
 APK = "packages/x86_64/a-1-r0.apk"
 KEY = "melange.rsa.pub"
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
-
-
-@pytest.fixture
-async def kube(origin: Origin, tmp_path: Path) -> AsyncIterator[Kube]:
-    made = Kube(connect(kubeconfig(tmp_path / "config", origin.url)), lambda _: None)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

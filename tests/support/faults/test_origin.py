@@ -14,15 +14,9 @@ import pytest
 from tests.support.faults import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 DATA = bytes(range(256)) * 64
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 def test_an_honest_file(origin: Origin) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,6 @@ ONCE = RetryPolicy(attempts=1)
 pytestmark = pytest.mark.usefixtures("no_credentials")
 
 LINUX = {"os": "linux", "architecture": "amd64"}
-
-
-@pytest.fixture
-def origin() -> Iterator[Origin]:
-    with Origin() as server:
-        yield server
 
 
 def digest_of(data: bytes) -> str:
