@@ -9,7 +9,9 @@ from tests.cli.test_graph_commands import committing, dag, define, directory
 __all__ = ["directory"]
 
 
-def test_affected(directory: Path) -> None:
+def test_what_has_changed_and_what_needs_it_is_printed_in_the_order_of_builds(
+    directory: Path,
+) -> None:
     git = committing(directory)
     (directory / "pipelines").mkdir()
     (directory / "pipelines" / "strip.yaml").write_text("needs: {packages: []}\n")

@@ -232,7 +232,7 @@ def test_json_is_one_object_a_line(directory: Path) -> None:
     }
 
 
-def test_cycles(directory: Path) -> None:
+def test_cycles_are_told_with_their_needs_and_what_would_break_them(directory: Path) -> None:
     out, _ = dag("cycles", "-d", directory)
     assert "component 1: 2 packages that all need each other" in out
     assert "lib → tool → lib" in out
@@ -244,7 +244,7 @@ def test_cycles(directory: Path) -> None:
     assert dag("cycles", "-d", directory)[0] == "there are no cycles\n"
 
 
-def test_path(directory: Path) -> None:
+def test_a_need_is_explained_by_the_line_that_has_it(directory: Path) -> None:
     out, _ = dag("path", "-d", directory, "app", "lib")
     assert out == "app needs lib-dev (of lib) at app.yaml:7, environment\n"
     out, _ = dag("path", "-d", directory, "app", "lib", "-t", "json")
@@ -255,7 +255,9 @@ def test_path(directory: Path) -> None:
 
 
 @pytest.mark.installs
-def test_svg_and_dot(directory: Path, tmp_path: Path) -> None:
+def test_what_was_asked_for_is_drawn_and_dropped_edges_are_dashed(
+    directory: Path, tmp_path: Path
+) -> None:
     subprocess.run([ROOT / "scripts" / "apt", "graphviz"], check=True)
     dag("svg", "-d", directory, "app", cwd=tmp_path)
     picture = (tmp_path / "dag.svg").read_text()

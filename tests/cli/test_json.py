@@ -77,7 +77,7 @@ def test_the_files_that_are_written(place: Path, tmp_path: Path) -> None:
     assert str(new / "dag.toml") in [str(Path(one)) for one in found["files"]]
 
 
-def test_the_graph(place: Path) -> None:
+def test_packages_and_ways_between_them_are_as_the_schema_says(place: Path) -> None:
     found = checked(dag("text", "-d", place, "app", "--json")[0], "packages")
     assert [one["name"] for one in found["packages"]] == ["lib", "app"]
     lines = dag("text", "-d", place, "app", "-t", "json")[0].splitlines()
@@ -104,7 +104,9 @@ def test_what_a_change_touches(place: Path) -> None:
     assert found["unrelated"] == ["notes"]
 
 
-def test_sources(place: Path, origin: Origin) -> None:
+def test_wanted_fetched_and_removed_sources_are_as_the_schema_says(
+    place: Path, origin: Origin
+) -> None:
     (place / "lib.yaml").write_text(
         DEFINITION.format(name="lib", needs="").replace(
             "pipeline: []",
@@ -119,7 +121,9 @@ def test_sources(place: Path, origin: Origin) -> None:
     checked(dag_cache("prune", "-d", place, "--json").out, "removed sources")
 
 
-def test_stores_and_this_installation(place: Path, tmp_path: Path) -> None:
+def test_what_is_told_of_stores_and_this_installation_is_as_the_schema_says(
+    place: Path, tmp_path: Path
+) -> None:
     store = place / "packages"
     (store / ".dag").mkdir(parents=True)
     checked(dag("store", "verify", "--store", store, "--json")[0], "verified store")
@@ -127,7 +131,7 @@ def test_stores_and_this_installation(place: Path, tmp_path: Path) -> None:
     checked(dag("version", "--json")[0], "version")
 
 
-def test_manifests(place: Path) -> None:
+def test_manifests_are_as_the_schema_says(place: Path) -> None:
     words = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag", "--json", "lib")
     (pod,) = checked(dag("pod", "-d", place, *words)[0], "manifests")["manifests"]
     assert pod["kind"] == "Pod"

@@ -27,7 +27,9 @@ from dag.errors import UsageError
         (ARCHS, "amd64, x86_64,arm64", (Arch("x86_64", "amd64"), Arch("aarch64", "arm64"))),
     ],
 )
-def test_what_is_taken(kind: ValueKind[object], text: str, value: object) -> None:
+def test_a_text_becomes_the_value_of_its_kind(
+    kind: ValueKind[object], text: str, value: object
+) -> None:
     assert kind.parse(text) == value
 
 
@@ -53,7 +55,9 @@ def test_what_is_taken(kind: ValueKind[object], text: str, value: object) -> Non
         (URL, "/mirror", "the uri does not begin with http:// or https://"),
     ],
 )
-def test_what_is_refused(kind: ValueKind[object], text: str, words: str) -> None:
+def test_a_text_of_another_kind_is_refused_with_what_is_wrong(
+    kind: ValueKind[object], text: str, words: str
+) -> None:
     with pytest.raises(UsageError) as refused:
         kind.parse(text)
     assert words in refused.value.message

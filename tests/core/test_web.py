@@ -56,7 +56,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     ] * 6
 
 
-def test_content_range() -> None:
+def test_a_content_range_is_read_as_far_as_it_says_something() -> None:
     assert ContentRange.parse("bytes 5-9/10") == ContentRange(5, 10, 10)
     assert ContentRange.parse("bytes 5-9/*") == ContentRange(5, None, 10)
     assert ContentRange.parse("bytes */10") == ContentRange(None, 10)

@@ -41,7 +41,7 @@ def test_streams_behind_each_other_are_one() -> None:
         assert b"".join(unpack(cut(two + bytes(600), size))) == b"one two"
 
 
-def test_nothing_is_nothing() -> None:
+def test_an_empty_stream_is_an_empty_archive() -> None:
     assert list(unpack([])) == [b""]
     assert b"".join(gunzip([])) == b""
 

@@ -370,14 +370,16 @@ def ours_of(path: Path, arch: str = "x86_64", options: tuple[str, ...] = ()) -> 
 
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_the_language(directory: Path, name: str, arch: str) -> None:
+def test_each_word_of_the_language_means_what_it_means_to_melange(
+    directory: Path, name: str, arch: str
+) -> None:
     path = directory / f"{name}.yaml"
     theirs = answer(path, arch=arch)
     assert isinstance(theirs, dict), theirs
     assert as_melange_says(ours_of(path, arch)) == in_order(theirs)
 
 
-def test_a_build_option(directory: Path) -> None:
+def test_a_build_option_changes_what_it_changes_for_melange(directory: Path) -> None:
     path = directory / "optional.yaml"
     theirs = answer(path, options=["extra"])
     assert isinstance(theirs, dict), theirs

@@ -12,7 +12,7 @@ from tests.support.distributions import TODAY, as_melange_says, in_order, unpack
 from tests.support.melange import ROOT, answer
 
 
-def test_the_examples() -> None:
+def test_the_examples_are_read_as_melange_reads_them() -> None:
     examples = ROOT / "examples" / "distribution"
     files = [package.file for package in read(examples, arch="x86_64", cached=False)]
     assert files

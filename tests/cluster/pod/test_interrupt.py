@@ -22,7 +22,7 @@ def interrupted(dag: Dag, command: Running) -> None:
     assert dag.pods() == []
 
 
-def test_while_the_bundle_is_pushed(dag: Dag, tmp_path: Path) -> None:
+def test_a_stop_while_the_bundle_is_pushed_leaves_no_pod(dag: Dag, tmp_path: Path) -> None:
     with FaultProxy(f"http://{dag.cluster.registry}") as registry:
         stalled = registry.on("PUT", times=None).stall()
         repository = f"{registry.url.removeprefix('http://')}/{dag.namespace}"
@@ -33,7 +33,7 @@ def test_while_the_bundle_is_pushed(dag: Dag, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
-def test_while_nothing_runs(dag: Dag, tmp_path: Path, number: Signals) -> None:
+def test_a_stop_while_nothing_runs_leaves_no_pod(dag: Dag, tmp_path: Path, number: Signals) -> None:
     command = dag.start(definitions(tmp_path / "d"), "--cpu=9000")
     command.await_line("not scheduled")
     command.signal(number)
@@ -64,7 +64,7 @@ def test_while_the_answer_to_the_creation_is_on_its_way(dag: Dag, tmp_path: Path
         interrupted(dag, command)
 
 
-def test_while_an_init_container_runs(dag: Dag, tmp_path: Path) -> None:
+def test_a_stop_while_an_init_container_runs_leaves_no_pod(dag: Dag, tmp_path: Path) -> None:
     agent = dag.agent("trap 'exit 1' TERM; echo copying; busybox sleep 600 & wait")
     command = dag.start(definitions(tmp_path / "d"), "--agent-image", agent)
     command.await_line(r"\[init\] copying")
@@ -73,7 +73,9 @@ def test_while_an_init_container_runs(dag: Dag, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", [[], ["--out=out"]], ids=["", "out"])
-def test_while_the_build_runs(dag: Dag, tmp_path: Path, out: list[str]) -> None:
+def test_a_stop_while_the_build_runs_leaves_no_pod(
+    dag: Dag, tmp_path: Path, out: list[str]
+) -> None:
     command = dag.start(job(tmp_path / "d", "echo running; exec sleep 600"), *out)
     command.await_line("running")
     command.signal(SIGTERM)

@@ -61,7 +61,7 @@ def test_an_edge_in_words() -> None:
     )
 
 
-def test_dot() -> None:
+def test_dot_has_each_package_and_need_once() -> None:
     made = graph()
     assert dot(make_sketch(made, made.closure(["tool"]))) == (
         'digraph "packages" {\n'

@@ -31,7 +31,7 @@ def test_what_a_repository_gives_is_not_the_definition_of_the_same_name() -> Non
     assert pairs(made) == {("app", "foo (from a repository)"), ("foo", "lib")}
 
 
-def test_what_is_near() -> None:
+def test_what_is_near_is_as_many_needs_away_as_was_asked() -> None:
     made = sketch(a="b", b="c outside", c="d", d="", user="a")
     assert names(nearest(made, ["a"], 0, dependents=False)) == {"a"}
     assert names(nearest(made, ["a"], 2, dependents=False)) == {"a", "b", "c", "outside"}

@@ -55,7 +55,7 @@ def test_what_decides_what_is_finished_is_as_in_the_build() -> None:
     assert PublishOptions().of_build().on == "local"
 
 
-def test_who_signs() -> None:
+def test_a_key_signs_here_unless_a_signer_does_or_nothing_is_published() -> None:
     here = UnitBuildOptions(signing_key="k.rsa")
     assert (here.signs_here, here.key_file) == (True, "k.rsa")
     apart = UnitBuildOptions(signing_key="k.rsa", sign="apart")

@@ -23,7 +23,7 @@ V:1.2-r4
 """
 
 
-def test_entries() -> None:
+def test_an_entry_has_what_its_stanza_says() -> None:
     entries = read_index(TEXT)
     assert entries[0] == IndexEntry(
         "zlib",

@@ -65,7 +65,7 @@ def test_a_missing_epoch_is_zero() -> None:
     assert package(f"{HEAD}  epoch: 12\n").full_version == "1-r12"
 
 
-def test_lines() -> None:
+def test_each_need_has_the_line_where_it_stands() -> None:
     made = package(
         "# comment\n" + HEAD + "environment:\n  contents:\n    packages:\n      - a\n      - b\n"
         "pipeline:\n  - name: n\n    uses: strip\n"
@@ -96,7 +96,7 @@ def test_the_way_to_a_nested_pipeline_is_told() -> None:
     assert made.pipelines == ("cmake/build", "local", "meson/configure")
 
 
-def test_sources() -> None:
+def test_each_step_that_fetches_is_a_source() -> None:
     made = package(
         HEAD + "pipeline:\n"
         "  - uses: git-checkout\n"
@@ -247,7 +247,7 @@ def test_too_many_steps_are_one_problem(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.long
-def test_bombs_are_problems() -> None:
+def test_a_definition_that_grows_without_bound_is_a_problem() -> None:
     layers = "".join(f"  - &l{n} {{pipeline: [{f'*l{n - 1}, ' * 9}]}}\n" for n in range(1, 9))
     _, problems = read(HEAD + "pipeline:\n  - &l0 {uses: strip}\n" + layers)
     assert "more than 100,000 steps" in problems[0].what

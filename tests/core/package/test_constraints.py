@@ -123,7 +123,7 @@ def fits(actual: str, sign: str, required: str) -> bool:
         ("1.2.9_rc1-r5", "1.2_rc2-r1", "> >= ~"),
     ],
 )
-def test_operators(actual: str, required: str, signs: str) -> None:
+def test_an_operator_compares_versions_as_apk_does(actual: str, required: str, signs: str) -> None:
     found = [sign for sign in ("=", "<", ">", "<=", ">=", "~") if fits(actual, sign, required)]
     assert sorted(found) == sorted(signs.split())
 

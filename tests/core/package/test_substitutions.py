@@ -155,7 +155,7 @@ def test_transform_never_fails_in_another_way(text: str, match: str) -> None:
         ("'y' == ${{b}}", True),
     ],
 )
-def test_conditions(text: str, result: bool) -> None:
+def test_a_condition_holds_as_for_melange(text: str, result: bool) -> None:
     assert condition(text, Scope({"a": "x", "b": "y"})) is result
 
 
@@ -180,6 +180,6 @@ def test_evaluate_never_fails_in_another_way(text: str) -> None:
         return
 
 
-def test_nesting_is_bounded() -> None:
+def test_too_deep_a_nesting_is_refused() -> None:
     with pytest.raises(Unresolvable):
         evaluate("(" * 100_000)

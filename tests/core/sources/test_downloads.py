@@ -115,7 +115,7 @@ def test_a_mirror_is_asked_by_digest() -> None:
     )
 
 
-def test_cache_names() -> None:
+def test_a_name_in_the_cache_is_a_whole_digest() -> None:
     assert is_cache_name(f"sha256:{A}")
     assert is_cache_name(f"sha512:{LONG}")
     assert not is_cache_name(f"sha512:{A}")

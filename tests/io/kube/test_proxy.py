@@ -50,7 +50,7 @@ async def test_the_proxy_of_the_kubeconfig_wins(
     assert [one.request.target for one in origin.exchanges] == [f"{SERVER}/version"]
 
 
-async def test_loopback_needs_none(
+async def test_a_server_on_loopback_is_asked_without_a_proxy(
     origin: Origin, tmp_path: Path, environment: Environment
 ) -> None:
     environment({"HTTP_PROXY": "http://127.0.0.1:1"})
@@ -100,7 +100,9 @@ def test_a_proxy_of_the_environment_that_cannot_be(
         ("http://api.example", "", True),
     ],
 )
-def test_exceptions(environment: Environment, server: str, excepted: str, direct: bool) -> None:
+def test_what_is_excepted_is_asked_without_a_proxy(
+    environment: Environment, server: str, excepted: str, direct: bool
+) -> None:
     environment({"HTTPS_PROXY": "proxy.example:3128", "NO_PROXY": excepted})
     expected = None if direct else PROXY
     assert proxy_of_environment(httpx2.URL(server)) == expected

@@ -9,7 +9,7 @@ from dag.io.setup.manifests import fetch_manifests
 from tests.support.faults import Origin
 
 
-async def test_objects_are_read(origin: Origin) -> None:
+async def test_the_documents_of_a_file_are_objects_and_empty_ones_are_none(origin: Origin) -> None:
     url = origin.put("/a.yaml", b"apiVersion: v1\nkind: A\nmetadata: {name: x}\n---\n---\n")
     assert await fetch_manifests(url) == [
         {"apiVersion": "v1", "kind": "A", "metadata": {"name": "x"}}

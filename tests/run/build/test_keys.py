@@ -47,13 +47,15 @@ def place(make: Make, request: pytest.FixtureRequest) -> Path:
     return place
 
 
-def test_on_this_machine(place: Path) -> None:
+def test_a_makefile_without_a_rule_for_its_key_builds_on_this_machine(place: Path) -> None:
     code, _, said = run(place)
     assert code == 0, said
     assert apks(place) == ["app-1-r0.apk", "lib-1-r0.apk"]
 
 
-def test_in_a_pod(place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_makefile_without_a_rule_for_its_key_builds_in_a_pod(
+    place: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     melange = shutil.which("melange", path=environment()["PATH"])
     settings = (place / "dag.toml").read_text()
     bootstrap = Path(settings.split('"')[1])

@@ -314,7 +314,7 @@ def test_paths_are_read_in_the_directory_alone(world: World, tmp_path: Path) -> 
     assert words == "a.yaml:5 names '@local', which is no repository"
 
 
-def test_tags_are_kept(world: World) -> None:
+def test_what_a_tagged_repository_has_is_pinned_to_its_tag(world: World) -> None:
     place = world.serve("/r", world.key.signed(world.index("gcc")))
     found = world.ask(world.package("a", f"@edge {place}", keys=(world.key_url,)))
     (candidate,) = found.own["a"].candidates

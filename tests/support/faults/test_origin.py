@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DATA = bytes(range(256)) * 64
 
 
-def test_an_honest_file(origin: Origin) -> None:
+def test_a_file_comes_as_it_was_put_and_nothing_else_is_there(origin: Origin) -> None:
     response = httpx2.get(origin.put("/file", DATA) + "?query")
     assert response.content == DATA
     assert response.headers["accept-ranges"] == "bytes"
@@ -50,7 +50,7 @@ def test_an_endless_body_is_cut_by_leaving(origin: Origin) -> None:
     assert httpx2.get(f"{origin.url}/file").content == bytes(10)
 
 
-def test_ranges(origin: Origin) -> None:
+def test_a_part_is_served_only_of_the_file_that_is_meant(origin: Origin) -> None:
     url = origin.put("/file", DATA)
     etag = httpx2.head(url).headers["etag"]
     part = httpx2.get(url, headers={"Range": "bytes=1000-", "If-Range": etag})
@@ -80,7 +80,7 @@ def test_gzip_in_transit_that_nobody_asked_for(origin: Origin) -> None:
     assert gzip.decompress(raw) == DATA
 
 
-def test_redirects(origin: Origin) -> None:
+def test_a_redirect_may_lead_to_a_file_in_a_circle_or_elsewhere(origin: Origin) -> None:
     origin.put("/file", DATA)
     assert httpx2.get(origin.redirect("/moved", "/file"), follow_redirects=True).content == DATA
     loop = origin.redirect("/loop", "/loop", status=307)

@@ -36,7 +36,7 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_at_which_nobody_listens_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_requests, "RETRIES", AT_ONCE)
     host = f"127.0.0.1:{closed_port()}"
     with pytest.raises(RegistryError) as caught:
