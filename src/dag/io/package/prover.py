@@ -18,7 +18,6 @@ import sys
 from contextlib import contextmanager
 from pathlib import PurePath
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -154,12 +153,7 @@ class PackageReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
