@@ -54,8 +54,8 @@ torture: venv bare ## 300 packages, dag build killed 20 times; long real builds;
 	$(PY) -m tests.torture
 	$(PY) -m tests.real --set long
 	$(PY) -m tests.fuzz --seconds 600
-	DAG_EXPLORE=1 $(PY) -m pytest tests/core tests/melange/test_generated.py tests/melange/test_fuzz_definitions.py \
-		$(addprefix tests/cluster/jobs/test_,archs.py generated.py moments.py policies.py queues.py spot_taken_back.py ways.py)
+	DAG_EXPLORE=1 $(PY) -m pytest tests/core
+	DAG_EXPLORE=1 $(PY) -m pytest -m torture tests/melange tests/cluster
 
 bench: venv ## how fast it is, as ratios against peers; fails if one is over its limit
 	@failed=; for bench in bench/*.py; do \

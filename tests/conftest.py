@@ -63,13 +63,23 @@ INSTALLING = tuple(
 collect_ignore = [str(folder) for folder in INSTALLING] if os.environ.get("DAG_NO_INSTALL") else []
 
 
+def _leave_out_torture(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes longer than `make test` may."""
+    marks = {item: item.get_closest_marker("torture") for item in items}
+    out = {item for item, mark in marks.items() if mark and mark.kwargs.get("only")}
+    if out and not explore:
+        config.hook.pytest_deselected(items=[*out])
+        items[:] = [item for item in items if item not in out]
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the tests that have the cluster alone, and with those that need none beside them.
 
     The tests that share the cluster come last: they wait most, and for each other least. The longest
     of them begin first, so that none is left alone at the end.
     """
+    _leave_out_torture(config, items)
     cluster = f"{HERE}/cluster/"
     installing = tuple(f"{folder}/" for folder in INSTALLING)
 

@@ -140,6 +140,7 @@ def damaged(data: st.DataObject, real: list[bytes]) -> bytes:
     return text
 
 
+@pytest.mark.torture
 def test_no_damage_makes_a_traceback(tmp_path: Path, real: list[bytes]) -> None:
     end = time.monotonic() + SECONDS
     rounds = 0

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
@@ -277,6 +278,7 @@ def compare(directory: Path, case: dict[str, Any], arch: str, options: list[str]
     assert as_melange_says(ours) == in_order(theirs)
 
 
+@pytest.mark.torture
 def test_what_nobody_wrote_is_read_as_melange_reads_it(tmp_path: Path) -> None:
     end = time.monotonic() + SECONDS
 

@@ -96,6 +96,7 @@ def compare(repository: list[Candidate], environments: list[list[str]]) -> int:
     return solved
 
 
+@pytest.mark.torture
 def test_environments_nobody_wrote_install_what_apko_installs() -> None:
     end = time.monotonic() + SECONDS
 
@@ -125,6 +126,7 @@ def is_plain_for_locking(case: Case) -> bool:
     )
 
 
+@pytest.mark.torture
 def test_environments_nobody_wrote_install_what_melange_has_apko_install() -> None:
     # apko sorts the needs, locks what it found and solves that again: each can change the answer.
     end = time.monotonic() + SECONDS
@@ -208,6 +210,7 @@ class Real:
         return text
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("name", [TODAY, SEED])
 def test_real_packages_are_installed_together_as_apko_does(name: str) -> None:
     real = Real(name)

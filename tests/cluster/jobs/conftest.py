@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,6 @@ from examples.layout import lay_out
 from tests.support.cluster.claims import shared_claim
 from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Dag
-
-_LONG = [
-    *("test_moments.py", "test_policies.py", "test_queues.py", "test_spot_taken_back.py"),
-    "test_ways.py",
-]
-collect_ignore = [] if os.environ.get("DAG_EXPLORE") else _LONG
-"""What takes longer than `make test` may: `make torture` runs it."""
 
 
 @pytest.fixture

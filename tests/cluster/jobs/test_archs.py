@@ -19,7 +19,7 @@ from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Running
 from tests.support.schema import checked
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.torture]
 DRIVEN = [True, False] if os.environ.get("DAG_EXPLORE") else [True]
 """`make torture` also cancels what nobody drives any more."""
 ONLY_INTEL = "test $(uname -m) = x86_64"

@@ -20,6 +20,7 @@ from tests.torture.kills import build, environment
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.long,
+    pytest.mark.torture,
     pytest.mark.timeout(1500),
     pytest.mark.xdist_group("generated"),
 ]

@@ -14,7 +14,7 @@ from tests.support.dying import VARIABLE
 from tests.support.moments import END, LAST, MOMENTS, SAME, everything
 from tests.torture.kills import environment
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.torture(only=True)]
 
 HUNGRY = "head -c 300000000 /dev/zero | tail -n 1 | wc -c"
 MEMORY = ("OutOfMemory COME hungry0", "OutOfMemory WRITTEN hungry1", "Retry BEGUN hungry2")

@@ -28,7 +28,11 @@ from tests.support.cluster.network import (
 )
 from tests.support.cluster.running import Dag, definitions
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("enforced")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.torture(only=True),
+    pytest.mark.usefixtures("enforced"),
+]
 
 NAMED, UNNAMED = "10.203.0.77", "10.203.0.78"
 """Two addresses of the network around the cluster, of which one is left open."""

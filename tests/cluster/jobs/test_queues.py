@@ -12,7 +12,7 @@ from tests.support.cluster.jobs import Jobs
 from tests.support.cluster.running import Dag, Done
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.torture(only=True)]
 KUEUE = "kueue.x-k8s.io/v1beta2"
 WAITS = "the Job waits in queue builds"
 MOMENTS = "echo began $(date +%s); sleep 24; echo ended $(date +%s)"

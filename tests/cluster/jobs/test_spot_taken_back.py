@@ -8,7 +8,11 @@ from dag.core.jobs.names import job_name
 from tests.cluster.jobs.test_spot import GKE
 from tests.support.cluster.jobs import Jobs
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("alone")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.torture(only=True),
+    pytest.mark.usefixtures("alone"),
+]
 
 
 def test_a_unit_whose_spot_node_is_taken_back_is_built_elsewhere(jobs: Jobs) -> None:

@@ -11,7 +11,7 @@ from examples.sources import ADDRESS, SourceServer
 from tests.support.cluster.caches import push_cache
 from tests.support.cluster.jobs import Jobs
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.torture(only=True)]
 
 
 @pytest.mark.parametrize("isolation", ["privileged", "userns"])
