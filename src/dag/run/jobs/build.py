@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dag.core.build.events import INTERRUPTED
@@ -28,13 +28,10 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io.kube.api import Kube
 from dag.io.kube.kubeconfig import connect
 from dag.io.kube.opening import open_cluster, opened_cluster
-from dag.io.package.signing import SigningKey, make_key
-from dag.io.store.ownkey import NAME, own_key
 from dag.io.store.runs import Run
 from dag.io.store.seen import SeenRecords
 from dag.report.terminal import Terminal
 from dag.report.words import some
-from dag.run.build.apart import make_request
 from dag.run.build.builder import Builder
 from dag.run.build.facts import require_same
 from dag.run.build.group import BuildGroup
@@ -43,13 +40,13 @@ from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
-from dag.run.build.signing import given_key, require_published
+from dag.run.build.signing import require_published
 from dag.run.build.start import plan_in
 from dag.run.build.workspace import fingerprints
 from dag.run.jobs.earlier import clear_jobs, find_jobs
 from dag.run.jobs.lease import LeaseEnd, StoreLease
 from dag.run.jobs.orders import make_orders
-from dag.run.jobs.out import Delivery, records_there
+from dag.run.jobs.publisher import StorePublisher
 from dag.run.jobs.replica import client_of, fill_replica, open_replica, replica_place
 from dag.run.jobs.runner import JobRunner
 from dag.run.jobs.stores import LearntNeeds, StoreAgent
@@ -120,6 +117,7 @@ class ClusterBuild:
         server, arch = connect(options.kubeconfig, options.context).server, settings.arch
         self._place = replica_place(server, settings.namespace, str(settings.store), arch)
         self._store: Store = open_replica(self._place, arch, wait=options.wait, say=terminal.say)
+        self._publisher = StorePublisher(options, self._store, terminal)
         self._handed = handed
         self.loss = ""
         """Why somebody else drives the build now; empty if nobody does."""
@@ -215,13 +213,8 @@ class ClusterBuild:
         """
         if self._options.publish and self._options.is_apart and not self._options.confined:
             self._terminal.say(VOID)
-        if not self._options.signs_here:
-            return
-        given = given_key(self._options.key_file)
-        if given is not None:
-            self._key = SigningKey(given, f"{given.name}.pub")
-        else:
-            self._key = SigningKey(own_key(self._store, make_key), f"{NAME}.pub")
+        if self._options.signs_here:
+            self._publisher.find_key()
 
     def run_before(self, bundle: str) -> str:
         """Return the run of a bundle of which Jobs are there; empty if there is none."""
@@ -312,9 +305,10 @@ class ClusterBuild:
                 if result.stopped != INTERRUPTED and not runner.is_abandoned:
                     done = [*build.unpublished(), *runner.finished]
                     if options.publish:
-                        refused = await self._publish_with(kube, done)
+                        agent = self._agent(kube)
+                        refused = await self._publisher.publish(agent, self.settings.run, done)
                         require_published(refused, is_apart=options.is_apart)
-                        await self._deliver(kube, done)
+                        await self._publisher.deliver(agent, done)
                     limit = None
             finally:
                 if not runner.is_abandoned:
@@ -366,27 +360,10 @@ class ClusterBuild:
         """
         self.settings = replace(self.settings, run="publish")
         async with self._cluster() as kube:
-            refused = await self._publish_with(kube, records)
-            await self._deliver(kube, records)
+            agent = self._agent(kube)
+            refused = await self._publisher.publish(agent, self.settings.run, records)
+            await self._publisher.deliver(agent, records)
         return refused
-
-    async def _deliver(self, kube: Kube, published: Iterable[Record]) -> None:
-        """Bring what the store publishes to the directory of --out, if there is one."""
-        if self._options.out is None:
-            return
-        records = records_there(self._store.records, published)
-        arch = self.settings.arch.apk
-        where = Path(self._options.out)
-        await self._agent(kube).deliver(Delivery(where, arch, records, self._terminal))
-
-    async def _publish_with(self, kube: Kube, records: list[Record]) -> dict[str, str]:
-        if not records:
-            return {}
-        if self._options.is_apart:
-            request = make_request(self._store, self.settings.run, records)
-            return await self._agent(kube).ask_signer(request, self._options.signer_timeout)
-        given = self._options.key_file is not None
-        return await self._agent(kube).publish(records, self._key, anew=given)
 
     def _connect(self) -> Kube:
         return open_cluster(self._options, lambda _: None)
