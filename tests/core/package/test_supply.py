@@ -36,6 +36,23 @@ def test_a_definition_makes_its_packages_in_its_version() -> None:
     assert supply.packages[0] is LIB
 
 
+def test_needs_and_provided_names_are_as_melange_lists_them() -> None:
+    one = Subpackage(
+        "x",
+        "lib.yaml",
+        9,
+        runtime=("z", "so-ver:y>=2", "b ", "a", "z", "virt", "other>1", "!c"),
+        provides=("virt=2", "other=1", "virt=1", " cmd:x", "virt=2"),
+    )
+    assert Supply([definition("lib", subpackages=(one,))]).resolver.candidates[1] == Candidate(
+        "x",
+        "1.0-r2",
+        "lib",
+        ("!c", "a", "b", "other>1", "so-ver:y", "z"),
+        ("cmd:x", "other=1", "virt=1", "virt=2"),
+    )
+
+
 def test_what_neither_definitions_nor_repositories_have_is_external() -> None:
     supply = Supply([LIB, definition("app", "pc:lib", "busybox>1")], [Candidate("make", "4-r0")])
     owners = dict(supply.made())

@@ -13,6 +13,29 @@ from dag.core.package.resolver import Resolver
 _candidate = partial(tuple.__new__, Candidate)
 
 
+_NOTHING: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+
+def _as_listed(
+    runtime: tuple[str, ...], provides: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the needs and the provided names of a package as an index has them once it is built.
+
+    melange sorts both and lists each once, and no need that has the very text of a provided name
+    (https://pkg.go.dev/chainguard.dev/melange@v0.56.0/pkg/build, GenerateDependencies). apko takes the
+    first version of a name, and what is needed first may decide what comes with the rest.
+    """
+    if not (runtime or provides):
+        return _NOTHING  # as most
+    listed = sorted({text.strip() for text in provides})
+    given = {text.partition("=")[0] for text in listed}
+    needs = (
+        text.partition(">=")[0] if text.startswith("so-ver:") else text
+        for text in sorted({text.strip() for text in runtime})
+    )
+    return tuple(text for text in needs if text not in given), tuple(listed)
+
+
 class Supply:
     """The packages of definitions, then those that repositories list.
 
@@ -47,8 +70,7 @@ class Supply:
                         one.name,
                         full_version,
                         origin,
-                        one.runtime,
-                        one.provides,
+                        *_as_listed(one.runtime, one.provides),
                         max(0, one.provider_priority),
                         (),
                         "",
