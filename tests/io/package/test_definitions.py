@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dag.core.graph.graph import Graph
 from dag.core.package import compile  # noqa: A004  # the module's name
 from dag.core.package.model import Package
 from dag.errors import UsageError
@@ -185,6 +186,33 @@ def test_of_two_definitions_of_one_package_the_higher_version_counts(
     ]
     (word,) = found.words()
     assert "is higher; rename or remove one of the two" in word
+
+
+@pytest.mark.parametrize(("arch", "file"), [("x86_64", "a-1.yaml"), ("aarch64", "a-2.yaml")])
+def test_two_definitions_of_one_package_for_two_architectures_are_no_clash(
+    tmp_path: Path, arch: str, file: str
+) -> None:
+    for number, only, version in ((1, "x86_64", 1), (2, "aarch64", 2)):
+        (tmp_path / f"a-{number}.yaml").write_text(
+            f"package: {{name: a, version: {version}, target-architecture: [{only}]}}\n"
+            f"environment: {{contents: {{packages: [need-{number}]}}}}\n"
+            "subpackages: [{name: a-dev}]\n"
+        )
+    (tmp_path / "user.yaml").write_text(
+        "package: {name: user, version: 1}\nenvironment: {contents: {packages: [a-dev]}}\n"
+    )
+    found = definitions.read_directory(tmp_path, arch=arch, cached=False)
+    assert [one.file for one in found.packages] == [file, "user.yaml"]
+    assert not list(found.words())
+    found.require_sound()
+    assert Graph(found.packages, arch=arch).installed("user") == ["a"]
+    # Where melange builds neither, one of them is there to say so.
+    (one,) = [
+        one
+        for one in definitions.read_directory(tmp_path, arch="riscv64", cached=False).packages
+        if one.name == "a"
+    ]
+    assert one.file == "a-2.yaml"
 
 
 def test_names_that_begin_with_a_dot_are_passed_over(directory: Path) -> None:

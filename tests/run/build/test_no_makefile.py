@@ -68,7 +68,16 @@ def test_words_of_dag_toml_reach_melange(place: Path) -> None:
 
 @pytest.mark.parametrize(
     "stem",
-    ["a b", "$(shell exit 1)$$HOME", "`false`", "a';false;'b", 'a";false;"b', "-x", "é#1=2%,3"],
+    [
+        "a b",
+        "$(shell exit 1)$$HOME",
+        "`false`",
+        "a';false;'b",
+        'a";false;"b',
+        'a\\"b',
+        "-x",
+        "é#1=2%,3",
+    ],
 )
 def test_no_name_of_a_file_is_read_by_make_or_a_shell(place: Path, stem: str) -> None:
     (place / f"{stem}.yaml").write_text(definition("odd"))

@@ -178,7 +178,8 @@ def _losses(graph: Graph, before: Mapping[str, Package]) -> dict[str, list[str]]
     if not changed:
         return {}
     others = [package for package in graph.packages if package.file not in before]
-    settled = settle_clashes(sorted([*others, *before.values()], key=_name))
+    arch = graph.installs.arch
+    settled = settle_clashes(sorted([*others, *before.values()], key=_name), arch)
     then, users = _Users(graph.installs.of_others(settled.packages)), _Users(graph.installs)
     everyone = {package.name for package in graph.packages}
     losses: dict[str, list[str]] = {}

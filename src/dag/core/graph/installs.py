@@ -89,7 +89,7 @@ class Installs:
         self._makers = [
             unit for unit, one in enumerate(packages) if arch is None or one.builds_on(arch)
         ]
-        self.clashes = find_clashes(packages)
+        self.clashes = find_clashes(packages, arch)
         """The names of which two definitions make a package."""
         if self.clashes:
             # Of two packages of one name and version, that of the later file counts.

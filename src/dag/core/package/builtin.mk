@@ -7,7 +7,7 @@ $(KEY):
 
 packages/$(ARCH)/%.apk: | $(KEY)
 	full='$*' && name="$${full%-*-r*}" && mkdir -p "./$$name/" && \
-	$(MELANGE) build $(or $(FILE-$*),"./$$name.yaml") \
+	$(MELANGE) build "$(or $(FILE-$*),./$$name.yaml)" \
 		--arch $(ARCH) --runner $(MELANGE_RUNNER) --signing-key $(KEY) \
 		--keyring-append $(KEY).pub --repository-append $(REPO) \
 		--pipeline-dirs ./pipelines/ \

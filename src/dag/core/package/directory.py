@@ -91,11 +91,14 @@ def gather_definitions(
     directory: str,
     packages: Sequence[Package],
     broken: Sequence[BrokenDefinition],
+    *,
+    arch: str,
     remarks: Sequence[str] = (),
     warnings: Sequence[FileProblem] = (),
 ) -> Definitions:
-    """Return the definitions of a directory, of which each package has one that counts."""
-    settled = settle_clashes(sorted(packages, key=lambda package: (package.name, package.file)))
+    """Return the definitions of a directory for `arch`, of which each package has one that counts."""
+    ordered = sorted(packages, key=lambda package: (package.name, package.file))
+    settled = settle_clashes(ordered, arch)
     problems = {*settled.problems, *(problem for one in broken for problem in one.problems)}
     return Definitions(
         directory=directory,

@@ -8,7 +8,6 @@ no make at all. The two kinds in use are told apart by their rules: since 2024 W
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -29,6 +28,8 @@ APK_TEMPLATE = "packages/{arch}/{name}-{version}-r{epoch}.apk"
 NAME_TEMPLATE = "package/{name}"
 _PLAIN = re.compile(r"[\w+.@-]+")
 """The names of files that mean nothing else to make or a shell."""
+_ACTIVE = re.compile(r'[\\"$`]')
+"""What means something to a shell between double quotes."""
 _FIELDS = frozenset({"arch", "name", "version", "epoch"})
 
 KEY = "melange.rsa"
@@ -213,8 +214,8 @@ class Makefile:
 
 
 def _quoted(file: str) -> str:
-    """Return the path of a file as make and then a shell read it as one word."""
-    return shlex.quote(f"./{file}").replace("$", "$$")
+    """Return the path of a file as make, and then a shell between double quotes, read it."""
+    return _ACTIVE.sub(r"\\\g<0>", f"./{file}").replace("$", "$$")
 
 
 NO_MAKEFILE = Makefile(

@@ -30,8 +30,11 @@ class Clash(NamedTuple):
     other: NameClaim
 
 
-def find_clashes(packages: Sequence[Package]) -> list[Clash]:
-    """Return each name that is defined more than once, once for each definition that loses it."""
+def find_clashes(packages: Sequence[Package], arch: str | None) -> list[Clash]:
+    """Return each name that is defined more than once, once for each definition that loses it.
+
+    A definition that is for `arch` goes before one which melange does not build there.
+    """
     names = {package.name for package in packages}
     names.update(one.name for package in packages for one in package.subpackages)
     if len(names) == sum(1 + len(package.subpackages) for package in packages):
@@ -44,7 +47,7 @@ def find_clashes(packages: Sequence[Package]) -> list[Clash]:
 
     def order(claim: NameClaim) -> tuple[object, ...]:
         package = packages[claim.place]
-        return (rank(package.full_version), package.file)
+        return (_is_for(arch, package), rank(package.full_version), package.file)
 
     clashes: list[Clash] = []
     for name, several in claims.items():
@@ -59,28 +62,38 @@ class SettledNames(NamedTuple):
 
     packages: tuple[Package, ...]
     passed_over: tuple[BrokenDefinition, ...]
-    """The definitions of packages that another definition makes in a version that counts."""
+    """The definitions of packages that another definition makes in a version that counts, but for
+    those that are not for the architecture."""
     problems: tuple[FileProblem, ...]
     """One for each name that two have, at the definition that loses it."""
 
 
-def settle_clashes(packages: Sequence[Package]) -> SettledNames:
-    """Leave out definitions of a package that another one defines, and say it of each such name."""
-    clashes = find_clashes(packages)
-    problems = [_problem(packages, clash) for clash in clashes]
+def settle_clashes(packages: Sequence[Package], arch: str | None) -> SettledNames:
+    """Leave out definitions of a package that another one defines, and say it of each such name.
+
+    Nothing is wrong with a definition that is left out because it is not for `arch`.
+    """
+    clashes = find_clashes(packages, arch)
+    left_out = {one.other.place for one in clashes if one.other.is_own and one.counts.is_own}
+    wrong = [one for one in clashes if _is_for(arch, packages[one.other.place])]
+    problems = [_problem(packages, clash) for clash in wrong]
     passed_over = {
         clash.other.place: problem
-        for clash, problem in zip(clashes, problems, strict=True)
+        for clash, problem in zip(wrong, problems, strict=True)
         if clash.other.is_own and clash.counts.is_own
     }
     return SettledNames(
-        tuple(one for place, one in enumerate(packages) if place not in passed_over),
+        tuple(one for place, one in enumerate(packages) if place not in left_out),
         tuple(
             BrokenDefinition(packages[place].file, tuple(sorted(packages[place].given)), (problem,))
             for place, problem in sorted(passed_over.items())
         ),
         tuple(problems),
     )
+
+
+def _is_for(arch: str | None, package: Package) -> bool:
+    return arch is None or package.builds_on(arch)
 
 
 def _problem(packages: Sequence[Package], clash: Clash) -> FileProblem:

@@ -127,7 +127,14 @@ def read_directory(
             stems = {name.removesuffix(".yaml") for name in listing.yaml}
             remarks += stray_remarks(directory, listing.yml, listing.folders, stems)
         warnings = (*ways.warnings, *(flags.unread() if flags else ()))
-        found = gather_definitions(os.fspath(directory), packages, broken, remarks, warnings)
+        found = gather_definitions(
+            os.fspath(directory),
+            packages,
+            broken,
+            arch=wanted.apk,
+            remarks=remarks,
+            warnings=warnings,
+        )
     if not packages:
         found.require_sound()
         error = no_definitions_error(directory)
