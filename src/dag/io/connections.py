@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from base64 import b64encode
 from collections.abc import Mapping
@@ -12,6 +13,16 @@ from dag.io.proxies import is_excepted, proxy_variables
 
 _PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
 _SECONDS = 10.0
+CLOSED_TO_POD = "does a NetworkPolicy close the way there from this pod?"
+"""What to look at if nobody answers a pod; a policy lets no refusal come back."""
+
+
+def is_in_pod() -> bool:
+    """Return whether this process runs in a pod of Kubernetes.
+
+    https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    """
+    return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def no_connection(url: str, variables: Mapping[str, str] | None = None) -> str | None:

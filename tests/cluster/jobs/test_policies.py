@@ -153,9 +153,9 @@ def test_a_driver_that_does_not_reach_the_api_server_says_so(jobs: Jobs) -> None
     jobs.dag.kubectl("delete", "networkpolicy", "dag-driver")
     jobs.define(one="true")
     begun = jobs.build("--detach")
-    print(begun.stderr)
-    print(jobs.dag.kubectl("get", "pods", "-o", "yaml"))
-    assert begun.returncode == 3
+    assert begun.returncode == 3, begun.stderr
+    assert f"the driver ended: https://{SERVICE_ADDRESS}:443: no answer" in begun.stderr
+    assert "hint: does a NetworkPolicy close the way there from this pod?" in begun.stderr
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_a_service_account_is_asked_for_with_its_groups() -> None:
         # So does the signer's, if it runs something else.
         *((verb, "batch", "cronjobs") for verb in ("update", "patch")),
         *((verb, "", "pods") for verb in ("update", "patch")),
-        *(("create", "", f"pods/{one}") for one in ("exec", "attach")),
+        *((verb, "", f"pods/{one}") for one in ("exec", "attach") for verb in ("create", "get")),
         *((verb, "", "pods/ephemeralcontainers") for verb in ("update", "patch")),
         # A list of Secrets has what is in them, and so has the answer to a patch.
         *((verb, "", "secrets") for verb in ("get", "list", "watch", "update", "patch")),
@@ -52,6 +52,11 @@ def test_a_service_account_is_asked_for_with_its_groups() -> None:
         *((verb, "rbac.authorization.k8s.io", "roles") for verb in ("update", "patch")),
         # Whoever has admin rights over the namespace gives themselves the rest.
         *((verb, "rbac.authorization.k8s.io", "rolebindings") for verb in ("create", "patch")),
+        ("create", "rbac.authorization.k8s.io", "clusterrolebindings"),
+        ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
+        ("impersonate", "", "users"),
+        # A webhook could add the key to a Pod, or a container to the signer's.
+        ("patch", "admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
     ],
 )
 def test_all_that_would_give_the_key_or_its_trust_away_is_asked_for(

@@ -140,6 +140,17 @@ async def test_an_answer_that_is_no_http_has_a_hint(api: Origin, reach: Callable
     assert "kubectl cluster-info" in (caught.value.hint or "")
 
 
+async def test_a_pod_that_gets_no_answer_is_told_what_may_close_the_way(
+    api: Origin, reach: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    api.on("GET", "/version", times=None).answer(200, {"Content-Length": "many"}, b"")
+    async with reach() as kube:
+        with pytest.raises(ApiError) as caught:
+            await kube.get("/version", patience=0)
+    assert "NetworkPolicy" in (caught.value.hint or "")
+
+
 async def test_a_server_that_says_when_to_come_back_is_asked_then(
     api: Origin, reach: Callable[..., Any]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dag.core.kube.objects import KubeObject
 from dag.core.setup.steps import Forbid
 
+_RBAC = "rbac.authorization.k8s.io"
 _WORKLOADS = (
     ("batch", "jobs"),
     ("batch", "cronjobs"),
@@ -21,7 +22,9 @@ FORBIDDEN = (
         if one not in ("jobs", "pods")  # the template of a Job never changes
         for verb in ("update", "patch")
     ),
-    *(("create", "", f"pods/{one}") for one in ("exec", "attach")),
+    # Before Kubernetes 1.35 whoever may get it may do it, by a WebSocket:
+    # https://github.com/kubernetes/kubernetes/pull/134577
+    *((verb, "", f"pods/{one}") for one in ("exec", "attach") for verb in ("create", "get")),
     *((verb, "", "pods") for verb in ("update", "patch")),
     *((verb, "", "pods/ephemeralcontainers") for verb in ("update", "patch")),
     *((verb, "", "nodes/proxy") for verb in ("get", "create")),  # runs commands in any Pod
@@ -29,10 +32,22 @@ FORBIDDEN = (
     *((verb, "", "secrets") for verb in ("get", "list", "watch", "update", "patch")),
     *((verb, "", "configmaps") for verb in ("create", "update", "patch")),
     *(
-        (verb, "rbac.authorization.k8s.io", "rolebindings")
+        (verb, _RBAC, one)
+        for one in ("rolebindings", "clusterrolebindings")
         for verb in ("create", "update", "patch")
     ),
-    *((verb, "rbac.authorization.k8s.io", "roles") for verb in ("update", "patch", "escalate")),
+    *(
+        (verb, _RBAC, one)
+        for one in ("roles", "clusterroles")
+        for verb in ("update", "patch", "escalate")
+    ),
+    *(("impersonate", "", one) for one in ("users", "groups", "serviceaccounts")),
+    # What changes each Pod that somebody makes can mount the key in one of its own.
+    *(
+        (verb, "admissionregistration.k8s.io", one)
+        for one in ("mutatingwebhookconfigurations", "mutatingadmissionpolicies")
+        for verb in ("create", "update", "patch")
+    ),
     *(
         (verb, "secrets-store.csi.x-k8s.io", "secretproviderclasses")
         for verb in ("update", "patch")

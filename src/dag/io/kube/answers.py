@@ -13,6 +13,7 @@ from dag.core.kube.objects import KubeObject
 from dag.core.limits import TooLarge
 from dag.core.web import parse_retry_after
 from dag.errors import InfrastructureError
+from dag.io.connections import CLOSED_TO_POD, is_in_pod
 from dag.io.kube.auth import CredentialError
 from dag.io.web import certificate_error, certificate_hint
 
@@ -57,7 +58,7 @@ def translate_errors(server: str) -> Iterator[None]:
     except httpx2.TransportError as error:
         # One that is not taken now is not taken later.
         certificate = certificate_error(error)
-        hint = certificate_hint(certificate, _ANOTHER_CA) if certificate else _NO_ANSWER
+        hint = certificate_hint(certificate, _ANOTHER_CA) if certificate else _no_answer()
         settles = certificate is not None
         raise ApiError(
             f"{server}: {_words(error)}", status=0, hint=hint, settles=settles
@@ -237,7 +238,7 @@ def refusal_of(server: str, response: httpx2.Response) -> ApiError:
     hints = (
         hint for (status, words), hint in _HINTS.items() if status == code and words in message
     )
-    otherwise = _FAILING if code >= 500 else None if is_status else _NO_ANSWER
+    otherwise = _FAILING if code >= 500 else None if is_status else _no_answer()
     return ApiError(
         message,
         status=code,
@@ -251,7 +252,17 @@ _ANOTHER_CA = (
     "is that cluster still the one of the kubeconfig? One that was made anew has another CA: get its"
     " kubeconfig again"
 )
-_NO_ANSWER = "kubectl cluster-info asks the same server; is the cluster up?"
+
+
+def _no_answer() -> str:
+    if is_in_pod():
+        return (
+            f"{CLOSED_TO_POD} That of `dag setup cluster --close-network` leaves it open for what drives"
+            " builds"
+        )
+    return "kubectl cluster-info asks the same server; is the cluster up?"
+
+
 _FAILING = (
     "the API server fails, or what is in front of it: try again, and ask who runs the cluster if that"
     " does not pass"

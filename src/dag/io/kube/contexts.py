@@ -19,6 +19,7 @@ import yaml
 from dag.core.kinds import NAME
 from dag.core.limits import CREDENTIALS, KUBECONFIG, TooLarge
 from dag.errors import InfrastructureError, UsageError
+from dag.io.connections import is_in_pod
 from dag.io.files import read_named, read_text
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -126,7 +127,7 @@ def choose_context(kubeconfig: str | None, context: str | None) -> ChosenContext
     paths = _paths(kubeconfig)
     if paths:
         return _context_of_files(paths, context)
-    if _is_in_pod():
+    if _has_account():
         return _context_of_service_account(_SERVICE_ACCOUNT)
     if os.environ.get("KUBECONFIG"):
         raise UsageError(_absence(kubeconfig), hint=_ANOTHER)
@@ -156,15 +157,15 @@ def find_namespace(kubeconfig: str | None, context: str | None) -> FoundNamespac
         if name := _namespace_of(found, where):
             return FoundNamespace(name, f"which is that of {where}")
         return FoundNamespace(_DEFAULT, f"because {where} names none")
-    if _is_in_pod() and not kubeconfig:
+    if _has_account() and not kubeconfig:
         name = os.environ.get("POD_NAMESPACE") or _namespace_of_service_account()
         return FoundNamespace(name, "which is that of this pod")
     is_guess = bool(kubeconfig or context or os.environ.get("KUBECONFIG"))
     return FoundNamespace(_DEFAULT, f"because {_absence(kubeconfig)}", is_guess)
 
 
-def _is_in_pod() -> bool:
-    return "KUBERNETES_SERVICE_HOST" in os.environ and (_SERVICE_ACCOUNT / "token").exists()
+def _has_account() -> bool:
+    return is_in_pod() and (_SERVICE_ACCOUNT / "token").exists()
 
 
 def _absence(kubeconfig: str | None) -> str:

@@ -6,13 +6,13 @@ first line, and tell of a network in the words of their insides.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from html import unescape
 from itertools import islice
 
 from dag.core.web import redact_text
+from dag.io.connections import CLOSED_TO_POD, is_in_pod
 from dag.io.retries import RetryPolicy
 from dag.io.store.objects import CONDITIONS_HINT, HINT, StoreError
 from dag.io.web import ANOTHER_SERVER, OUT_OF_DATE
@@ -34,10 +34,7 @@ _TRUST = (
     " $REQUESTS_CA_BUNDLE"
 )
 _NETWORK = "does the network of this machine lead there?"
-_NETWORK_OF_POD = (
-    "does a NetworkPolicy close the way there from this pod? --reach of `dag setup cluster` and of"
-    " `dag setup signer` leaves an address open."
-)
+_NETWORK_OF_POD = f"{CLOSED_TO_POD} --reach of `dag setup cluster` and of `dag setup signer` leaves an address open."
 _OWN_SERVER = (
     " A server of one's own is named by $AWS_ENDPOINT_URL, $AZURE_STORAGE_ENDPOINT or"
     " $STORAGE_EMULATOR_HOST"
@@ -111,9 +108,7 @@ def bucket_error(where: str, error: BaseException) -> StoreError:
     said, _, insides = text.partition(_INSIDES)
     hint = next((hint for words, hint in _HINTS if re.search(words, text)), HINT)
     if hint == _NETWORK:
-        # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
-        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-        hint = (_NETWORK_OF_POD if in_pod else _NETWORK) + _OWN_SERVER
+        hint = (_NETWORK_OF_POD if is_in_pod() else _NETWORK) + _OWN_SERVER
     region = _REGION.search(text) if hint == _REGION_HINT else None
     which = f", which is {region[1] or region[2]}" if region else ""
     found = StoreError(f"{where}: {_words(error, said, insides)}", hint=hint + which)
