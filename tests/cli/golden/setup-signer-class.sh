@@ -61,7 +61,7 @@ kind: Namespace
 metadata:
   name: keys
   labels:
-    pod-security.kubernetes.io/enforce: baseline
+    pod-security.kubernetes.io/enforce: restricted
     app.kubernetes.io/managed-by: dag
 EOF
 fi

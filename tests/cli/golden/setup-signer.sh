@@ -66,7 +66,7 @@ kind: Namespace
 metadata:
   name: dag-signer
   labels:
-    pod-security.kubernetes.io/enforce: baseline
+    pod-security.kubernetes.io/enforce: restricted
     app.kubernetes.io/managed-by: dag
 EOF
 else

@@ -174,18 +174,9 @@ def test_a_signer_reaches_its_store_and_is_reached_by_nobody(
     image = dag("image", f"--push={dag.repository}", "--insecure-registry", base)
     assert image.returncode == 0, image.stderr
     words = (
-        *(
-            "setup",
-            "signer",
-            f"--signer-namespace={apart.namespace}",
-            f"--namespace={dag.namespace}",
-        ),
-        *(
-            "--store=s3://built/dist",
-            "--bucket-secret=bucket",
-            f"--agent-image={image.stdout.strip()}",
-        ),
-        f"--signing-key={new_key(tmp_path)}",
+        *("setup", "signer", "--store=s3://built/dist", "--bucket-secret=bucket"),
+        *(f"--signer-namespace={apart.namespace}", f"--namespace={dag.namespace}"),
+        *(f"--agent-image={image.stdout.strip()}", f"--signing-key={new_key(tmp_path)}"),
     )
     with s3(NAMED) as bucket:
         jobs = in_bucket(dag, bucket, lay_out(tmp_path / "d"))

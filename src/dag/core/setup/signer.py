@@ -95,7 +95,7 @@ def signer_plan(settings: SignerSettings) -> SetupPlan:
 
 def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
     name = settings.namespace
-    level = {"pod-security.kubernetes.io/enforce": "baseline"}
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
     yield Ensure(
         title=f"Namespace {name}: where the signer runs, and nothing else",
         manifest=mark_as_ours(
