@@ -17,6 +17,9 @@ from dag.errors import UsageError
 MAX_REDIRECTS = 10
 """How many redirects in a row are followed; more is a circle."""
 
+PROXY_LOGIN = "the proxy wants a login, which http://USER:PASSWORD@HOST:PORT in its variable is"
+"""What to do about HTTP 407."""
+
 _SECRET_PARAMETER = re.compile(r"token|key|secret|sig|passw|auth|credential", re.IGNORECASE)
 _SECRET_WORDS = re.compile(
     r"(?:^|_)(?:TOKENS?|SECRETS?|PASSWORDS?|PASSWD|PASSPHRASES?|CREDENTIALS?|APIKEY"
@@ -61,6 +64,8 @@ def status_hint(status: int) -> str:
         return (
             "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it to dag and melange"
         )
+    if status == 407:
+        return PROXY_LOGIN
     if may_heal(status):
         return "that may pass: try again later, or ask who runs the server"
     return "is the URL right? try it with curl, and ask who runs the server"

@@ -11,7 +11,7 @@ import msgspec
 
 from dag.core.kube.objects import KubeObject
 from dag.core.limits import TooLarge
-from dag.core.web import parse_retry_after
+from dag.core.web import PROXY_LOGIN, parse_retry_after
 from dag.errors import InfrastructureError
 from dag.io.connections import CLOSED_TO_POD, is_in_pod
 from dag.io.kube.auth import CredentialError
@@ -60,6 +60,8 @@ def translate_errors(server: str) -> Iterator[None]:
         certificate = certificate_error(error)
         hint = certificate_hint(certificate, _ANOTHER_CA) if certificate else _no_answer()
         settles = certificate is not None
+        if isinstance(error, httpx2.ProxyError) and str(error).startswith("407 "):
+            hint, settles = PROXY_LOGIN, True
         raise ApiError(
             f"{server}: {_words(error)}", status=0, hint=hint, settles=settles
         ) from error

@@ -28,6 +28,7 @@ import httpcore2
 from dag.core.addresses import is_public
 from dag.core.web import (
     MAX_REDIRECTS,
+    PROXY_LOGIN,
     ascii_host,
     check_uri,
     may_heal,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from dag.core.limits import Limit
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FAULTS = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError, OSError)
 _BREAKS = (httpcore2.ReadError, httpcore2.WriteError, httpcore2.RemoteProtocolError)
 Resolve = Callable[[str, int], list[str]]
 """Host and port → its addresses."""
@@ -327,13 +329,10 @@ def _as_unreachable() -> Iterator[None]:
         yield
     except (httpcore2.TimeoutException, TimeoutError) as error:
         raise Unreachable("it did not answer in time") from error
-    except (
-        httpcore2.NetworkError,
-        httpcore2.ProtocolError,
-        httpcore2.ProxyError,
-        OSError,
-    ) as error:
+    except _FAULTS as error:
         words = _ERRNO.sub("", str(error)).rstrip(".") or type(error).__name__
+        if words.startswith("407 "):
+            words += f": {PROXY_LOGIN}"
         kind = BrokenOff if isinstance(error, _BREAKS) else Unreachable
         raise kind(words[0].lower() + words[1:]) from error
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from dag.core.web import status_words
-from dag.io.sources.http import PROXY_LOGIN, NoConnection
+from dag.core.web import PROXY_LOGIN, status_words
+from dag.io.sources.http import NoConnection
 from dag.io.web import certificate_hint
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def status_text(status: int) -> str:
 
 def refusal_text(status: int, login_hint: str) -> str:
     """Return an HTTP status that no further request would change, with what might."""
-    hint = PROXY_LOGIN if status == 407 else ""
+    hint = f": {PROXY_LOGIN}" if status == 407 else ""
     if status == 401:
         hint = f": {login_hint}"
     return f"{status_text(status)}{hint}"

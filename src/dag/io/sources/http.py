@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import h11
 
+from dag.core.web import PROXY_LOGIN
+
 if TYPE_CHECKING:
     import ssl
 
@@ -41,14 +43,13 @@ class Silence(Exception):  # becomes a SourceProblem
     """Nothing came for too long."""
 
 
-PROXY_LOGIN = ": the proxy wants a login, which http://USER:PASSWORD@HOST:PORT in its variable is"
-
-
 class ProxyRefused(ConnectionRefusedError):
     """The proxy makes no way to the server; `status` is its HTTP status."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the proxy refuses: HTTP {status}{PROXY_LOGIN if status == 407 else ''}")
+        super().__init__(
+            f"the proxy refuses: HTTP {status}{f': {PROXY_LOGIN}' if status == 407 else ''}"
+        )
         self.status = status
 
 

@@ -10,7 +10,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from dag.core.image.descriptors import parse_object
-from dag.core.web import is_loopback, may_heal
+from dag.core.web import PROXY_LOGIN, is_loopback, may_heal
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
 from dag.io.web import certificate_hint, public_url
@@ -43,6 +43,13 @@ _SILENCES = {
     "WriteTimeout": "it stopped reading what was sent",
 }
 
+_BY_STATUS = {
+    407: PROXY_LOGIN,
+    413: (
+        "the registry, or a proxy before it, takes nothing of that size: let who runs it raise the"
+        " limit (client_max_body_size of nginx)"
+    ),
+}
 _LONGEST_TEXT = 300
 _TITLE = re.compile(r"<title\b[^>]*>([^<]{1,300})", re.IGNORECASE)
 
@@ -155,6 +162,12 @@ def unreachable(host: str, error: BaseException, *, insecure: bool, at: str = ""
             heals=True,
             slow=slow,
         )
+    if type(error).__name__ == "ProxyError":
+        status = int(text[:3]) if text[:3].isdecimal() else 502
+        hint = PROXY_LOGIN if status == 407 else "ask who runs the proxy that HTTPS_PROXY names"
+        return RegistryError(
+            f"{who} cannot be reached: the proxy refuses: {text}", hint=hint, heals=may_heal(status)
+        )
     why = _SILENCES.get(type(error).__name__) or text or type(error).__name__
     hint = "check the network, and HTTPS_PROXY if there is a proxy"
     if at:
@@ -216,11 +229,8 @@ def refusal_hint(
             return "is it still there? Somebody may have deleted it, or its name is another one"
         case 405 if request.method in ("POST", "PUT"):
             return "that registry may be read-only, such as a mirror: name another repository"
-        case 413:
-            return (
-                "the registry, or a proxy before it, takes nothing of that size: let who runs it"
-                " raise the limit (client_max_body_size of nginx)"
-            )
+        case 407 | 413:
+            return _BY_STATUS[status]
         case 429:
             return f"log in for a higher limit: {denied_hint(host, push=False)}"
         case _ if status >= 500:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dag.core.limits import GIT_OUTPUT
 from dag.core.units import size_words
-from dag.core.web import redact
+from dag.core.web import PROXY_LOGIN, redact
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
 from dag.io.sources.git.environment import environment
@@ -59,10 +59,11 @@ _WILL_STAY = re.compile(
     r"|does not exist|SSL certificate|certificate verification|not our ref|unadvertised object"
     r"|access denied|does not appear to be a git|Host key verification failed"
     r"|transport '\w+' not allowed|unsupported URL protocol|redirect|not valid: is this a git"
-    r"|does not support shallow|returned error: 4(?!08|29)\d\d|Permission denied|No space left",
+    r"|does not support shallow|(?:response|returned error:) 4(?!08|29)\d\d|Permission denied|No space left",
     re.IGNORECASE,
 )
 _CERTIFICATE = re.compile(r"SSL certificate|certificate verification", re.IGNORECASE)
+_PROXY_WANTS_LOGIN = re.compile(r"(?:response|returned error:) 407")
 _WANTS_LOGIN = re.compile(r"Authentication failed|could not read (?:Username|Password)")
 _NO_MEMORY = re.compile(r"Out of memory|Cannot allocate memory")
 
@@ -225,6 +226,8 @@ def _failure(code: int, errors: str, arguments: Sequence[str], *, has_login: boo
     message = f"git {arguments[0]}: {text[:500] or f'exit {code}'}"
     if _CERTIFICATE.search(errors):
         message += ": if it is the right server, $GIT_SSL_CAINFO must name a file with its CA"
+    elif _PROXY_WANTS_LOGIN.search(errors):
+        message += f": {PROXY_LOGIN}"
     elif _WANTS_LOGIN.search(errors) and not has_login:
         message += ": --credentials logs in as you would, if that repository exists"
     return GitFailed(message, heals=not _WILL_STAY.search(errors))

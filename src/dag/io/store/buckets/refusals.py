@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import unescape
 from itertools import islice
 
-from dag.core.web import redact_text
+from dag.core.web import PROXY_LOGIN, redact_text
 from dag.io.connections import CLOSED_TO_POD, is_in_pod
 from dag.io.retries import RetryPolicy
 from dag.io.store.objects import CONDITIONS_HINT, HINT, StoreError
@@ -90,6 +90,7 @@ _HINTS = (
         r"EntityTooLarge|RequestBodyTooLarge|\b413 [A-Z]",
         _TOO_LARGE,
     ),
+    (r"ProxyAuthRequired|\b407 [A-Z]", PROXY_LOGIN),
     (r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|SSLError", _TRUST),
     (
         r"SlowDown|ServerBusy|InternalError|ServiceUnavailable|\b(?:408|429|50[0234]) [A-Z]",
