@@ -289,7 +289,8 @@ def test_an_option_that_the_script_does_not_know_is_refused(workspace: Workspace
 
 def test_the_words_that_a_pod_shows_are_those_of_the_script() -> None:
     script = build_script(VARIABLES, key_maker=KeyMaker.NOBODY)
-    assert f"echo '{NOTHING}' >/dev/termination-log" in script.text
+    assert f"nothing='{MADE_NOTHING}'" in script.text
+    assert 'echo "${nothing:+$nothing$newline}$trailer" >/dev/termination-log' in script.text
 
 
 def test_a_build_that_must_be_confined_refuses_to_run_outside_of_a_user_namespace(
