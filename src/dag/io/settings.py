@@ -12,7 +12,7 @@ from dag.core.limits import SETTINGS
 from dag.errors import UsageError
 from dag.io.files import read_text
 
-FILE_NAME = "dag.toml"
+SETTINGS_FILE = "dag.toml"
 _NUL = re.compile(r"\\(?:u0000|U00000000)")
 """NUL as TOML has it written: nothing else may stand for it there."""
 
@@ -46,7 +46,7 @@ def read_settings_file(directory: Path) -> SettingsFile | None:
         UsageError: it cannot be read, or is no TOML.
 
     """
-    return parse_settings(directory / FILE_NAME)
+    return parse_settings(directory / SETTINGS_FILE)
 
 
 def parse_settings(path: Path) -> SettingsFile | None:

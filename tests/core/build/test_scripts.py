@@ -13,7 +13,7 @@ import pytest
 
 from dag.core.arch import Arch
 from dag.core.build.scripts import (
-    NOTHING,
+    MADE_NOTHING,
     REFUSED,
     MakeVariables,
     Trailer,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dag.core.build.scripts import NOTHING
+from dag.core.build.scripts import MADE_NOTHING
 from dag.core.pod import status
 from dag.core.pod.ending import Cause, Ending, PodFacts, how_build_ended
 from dag.core.pod.lastwords import encode_last_words
@@ -117,7 +117,7 @@ def test_a_pod_deleted_while_an_init_container_runs_was_deleted() -> None:
 
 def test_a_build_that_ended_well_and_made_nothing_says_so() -> None:
     done = pod("done")
-    done["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = f"{NOTHING}\n"
+    done["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = f"{MADE_NOTHING}\n"
     ending = how_ended(done)
     assert ending is not None
     assert (ending.exit_code, ending.hint) == (

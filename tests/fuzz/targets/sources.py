@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from dag.core.sources.checkouts import parse_picks
 from dag.core.sources.downloads import SourceDigest, is_cache_name
-from dag.core.sources.gitstate import STATE
+from dag.core.sources.gitstate import STATE_FILE
 from dag.core.sources.gitstate import parse as parse_state
 from dag.core.sources.remotes import locate, submodule_uri
 from dag.core.web import ContentRange, check_uri, parse_retry_after, redact, redact_text, secret_of
@@ -37,7 +37,7 @@ def git_files(data: bytes) -> None:
         directory = Path(place)
         for name in ("objects", "refs"):
             (directory / name).mkdir()
-        names = ("HEAD", "packed-refs", "shallow", STATE)
+        names = ("HEAD", "packed-refs", "shallow", STATE_FILE)
         for name, part in zip(names, data.split(b"\0", 3), strict=False):
             (directory / name).write_bytes(part)
         files = RepositoryFiles(directory, Records(directory / "verified"), directory)

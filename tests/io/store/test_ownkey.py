@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.errors import InfrastructureError, UsageError
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.local import Store
-from dag.io.store.ownkey import PUBLIC, move_out, own_key
+from dag.io.store.ownkey import PUBLIC_OBJECT, move_out, own_key
 
 
 def make(path: Path) -> None:
@@ -88,6 +88,6 @@ def test_a_lost_answer_does_not_make_it_the_key_of_somebody_else(
     store.is_shared = True
     store.objects = Unheard(store.state, tmp_path / "lock")
     assert own_key(store, make).is_relative_to(home)
-    store.objects.write(PUBLIC, b"somebody else's")
+    store.objects.write(PUBLIC_OBJECT, b"somebody else's")
     with pytest.raises(UsageError, match="is not on this machine"):
         own_key(store, make_none)

@@ -13,7 +13,7 @@ from dag.core.store.publication import Publication, encode_publication
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
 from dag.io.store.objects import StoreError
-from dag.io.store.ownkey import PUBLIC
+from dag.io.store.ownkey import PUBLIC_OBJECT
 from dag.run.agent.published import _Published
 from dag.run.agent.store import IndexSignature, _index, list_store, try_store
 from tests.core.jobs.test_listing import record
@@ -84,10 +84,10 @@ def test_keys_that_no_client_takes_are_not_served(
 
 
 def test_the_key_of_the_store_itself_is_not_replaced(store: Store) -> None:
-    store.objects.write(PUBLIC, b"the store's own")
+    store.objects.write(PUBLIC_OBJECT, b"the store's own")
     other = IndexSignature(public_name="melange.rsa.pub", public_key="YW5vdGhlcg==")
     with pytest.raises(InfrastructureError, match="is of another key"):
         _index(store, other, 0, anew=False)
-    found = store.objects.read(PUBLIC, PUBLIC_KEY)
+    found = store.objects.read(PUBLIC_OBJECT, PUBLIC_KEY)
     assert found is not None
     assert found.data == b"the store's own"

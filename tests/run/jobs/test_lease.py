@@ -26,7 +26,7 @@ Make = Callable[[], StoreLease]
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[OneLease]:
-    for name, seconds in {"RENEWAL": 0.02, "DURATION": DURATION}.items():
+    for name, seconds in {"RENEWAL": 0.02, "LEASE_DURATION": DURATION}.items():
         monkeypatch.setattr(f"dag.run.jobs.lease.{name}", seconds)
     with lease_server() as lease:
         yield lease
@@ -102,7 +102,7 @@ async def test_a_holder_that_is_silent_is_replaced(
 async def test_the_lease_of_an_earlier_process_of_this_place_is_taken_at_once(
     api: OneLease, make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dag.run.jobs.lease.DURATION", 3600.0)
+    monkeypatch.setattr("dag.run.jobs.lease.LEASE_DURATION", 3600.0)
     api.let_hold(OTHER, "0", client="mine")
     await make().acquire(wait=False)
     assert said == []
@@ -175,7 +175,7 @@ async def test_a_change_that_is_never_admitted_is_an_error(api: OneLease, make: 
 async def test_only_who_waits_does_so_while_the_api_does_not_answer(
     api: OneLease, make: Make, said: list[str], monkeypatch: pytest.MonkeyPatch, *, wait: bool
 ) -> None:
-    monkeypatch.setattr("dag.run.jobs.lease.DURATION", 0.2)
+    monkeypatch.setattr("dag.run.jobs.lease.LEASE_DURATION", 0.2)
     api.let_hold(OTHER, "0")
     read, reads = LeaseObject.read_or_make, 0
 

@@ -20,7 +20,7 @@ from dag.core.build.clashes import refuse_clashing_files
 from dag.core.build.events import ComputeResources, Unit
 from dag.core.build.known import Known
 from dag.core.build.needs import Needs
-from dag.core.build.resources import NOTHING, unit_resources
+from dag.core.build.resources import NO_RESOURCES, unit_resources
 from dag.core.build.stuck import Stuck, explained
 from dag.core.build.unbuildable import Obstacle, UnbuildableFinder
 from dag.core.graph.graph import Graph
@@ -181,7 +181,7 @@ class _Planner:
                 unit=Unit(
                     package.name,
                     found.units[package.name],
-                    unit_resources(package, asked_for, needed.get(package.name, NOTHING)),
+                    unit_resources(package, asked_for, needed.get(package.name, NO_RESOURCES)),
                     self.known.seconds.get(package.name, guess),
                 ),
             )

@@ -9,7 +9,7 @@ from dag.core.package.model import Package
 from dag.core.package.resources import demand_of
 from dag.core.units import amount, quantity
 
-NOTHING = ComputeResources(0, 0)
+NO_RESOURCES = ComputeResources(0, 0)
 
 
 def resources_of_flags(cpu: str, ram: str, disk: str = "0") -> ComputeResources:
@@ -18,7 +18,7 @@ def resources_of_flags(cpu: str, ram: str, disk: str = "0") -> ComputeResources:
 
 
 def unit_resources(
-    package: Package, default: ComputeResources, needed: ComputeResources = NOTHING
+    package: Package, default: ComputeResources, needed: ComputeResources = NO_RESOURCES
 ) -> ComputeResources:
     """Return what the definition asks for, else the `default`; at least the bytes that it `needed`.
 
@@ -29,7 +29,7 @@ def unit_resources(
 
     """
     asked = package.resources
-    if not (asked.cpu or asked.memory or asked.disk) and needed == NOTHING:
+    if not (asked.cpu or asked.memory or asked.disk) and needed == NO_RESOURCES:
         return default
     cpu = demand_of(package, "cpu")
     memory = demand_of(package, "memory")

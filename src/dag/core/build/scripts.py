@@ -18,7 +18,7 @@ from dag.core.shell import ShellScript, script_text
 from dag.core.sources.gitconfig import ENV_FILE, ENV_NAME
 from dag.errors import UsageError
 
-STATE = "/tmp/.dag"  # noqa: S108  # the volume of one Pod
+SCRIPT_STATE = "/tmp/.dag"  # noqa: S108  # the volume of one Pod
 """The directory in which the build script of a pod keeps its log and its pipes."""
 OUT_PORT = 8017
 """The port on which a pod serves its workspace."""
@@ -27,7 +27,7 @@ OUT_SECONDS = 900
 REFUSED = 3
 """The exit code of a build script that did not begin: the image or the workspace is unfit."""
 
-NOTHING = "make made no package"
+MADE_NOTHING = "make made no package"
 """The termination message of a build that ended well and made no package."""
 
 MELANGE = "/usr/bin/melange"
@@ -142,7 +142,7 @@ def build_script(
     check_path: bool = False,
     pipes: Sequence[str] = (),
     path: str = "",
-    state: str = STATE,
+    state: str = SCRIPT_STATE,
 ) -> ShellScript:
     """Return the script of a build; it runs in the workspace, and its arguments are the targets.
 
@@ -150,7 +150,7 @@ def build_script(
     `variables.key`. It makes what lies in `packages/` count as built, runs make, and forwards SIGTERM
     to it. It ends with the exit code of make; or with `REFUSED`, and then the reason is in
     the container's termination message. `makefile` is the text of dag's own Makefile if make is to
-    take that, and not the one in the workspace. If make ended well and made no package, `NOTHING` is there.
+    take that, and not the one in the workspace. If make ended well and made no package, `MADE_NOTHING` is there.
 
     The last line tells how many lines and bytes the log before it has (see `read_trailer`): the API
     server serves only the newest file of a rotated log, so a loss could not be seen from outside.

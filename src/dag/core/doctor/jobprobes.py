@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dag.core.build.scripts import STATE, check_script
+from dag.core.build.scripts import SCRIPT_STATE, check_script
 from dag.core.doctor.probes import (
     DEADLINE,
-    NOTHING,
+    NO_REQUESTS,
     PROBE,
     probe_command,
     probe_script,
@@ -30,7 +30,7 @@ def agent_job_probe(settings: JobSettings) -> KubeObject:
 
 def sdk_job_probe(settings: JobSettings, melange: str, *, trust_steps: bool) -> KubeObject:
     """Ask the SDK's image for its tools, and for a step, confined as a unit is."""
-    step = ["true"] if trust_steps else check_script(STATE).command()
+    step = ["true"] if trust_steps else check_script(SCRIPT_STATE).command()
     container = {
         "image": settings.sdk_image,
         "command": probe_command(*probe_script("sdk", melange, *step)),
@@ -52,7 +52,7 @@ def store_job_probe(settings: JobSettings) -> KubeObject:
 
 def _probe(settings: JobSettings, name: str, container: KubeObject) -> KubeObject:
     run = f"{settings.run}-{name}-{settings.arch.oci.replace('/', '-')}"
-    whole = {**container, "name": PROBE, "resources": {"requests": NOTHING}}
+    whole = {**container, "name": PROBE, "resources": {"requests": NO_REQUESTS}}
     job = container_job(replace(settings, run=run), f"dag-{run}", whole)
     job["spec"]["activeDeadlineSeconds"] = round(2 * DEADLINE)
     return seal(job)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import STATE, check_script
+from dag.core.build.scripts import SCRIPT_STATE, check_script
 from dag.core.doctor.checks import Finding, Status, ok
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView, seal
@@ -31,7 +31,7 @@ PROBE = "probe"
 PROBE_LABEL = "dag/probe"
 DEADLINE = 60.0
 """Seconds that an answer may take."""
-NOTHING = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
+NO_REQUESTS = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
 """What a probe requests: so it fits on a full node, and within a quota that wants requests named."""
 # Of a problem that may heal: mounts and sandboxes are tried again, nodes become free.
 _PATIENCE = 10.0
@@ -57,7 +57,7 @@ def userns_probe(settings: PodSettings) -> KubeObject:
 
 def sdk_probe(settings: PodSettings, melange: str) -> KubeObject:
     """Ask the SDK's image for its tools, and for a step, confined as the build is."""
-    step = ["true"] if settings.options.trust_steps else check_script(STATE).command()
+    step = ["true"] if settings.options.trust_steps else check_script(SCRIPT_STATE).command()
     build = next(one for one in pod(settings)["spec"]["containers"] if one["name"] == BUILD)
     container = {
         "image": settings.options.sdk_image,
@@ -158,7 +158,7 @@ def _probe(
             "activeDeadlineSeconds": round(2 * DEADLINE),
             "terminationGracePeriodSeconds": 1,
             **{key: spec[key] for key in (*_PLACE, *more) if key in spec},
-            "containers": [{"name": PROBE, "resources": {"requests": NOTHING}, **container}],
+            "containers": [{"name": PROBE, "resources": {"requests": NO_REQUESTS}, **container}],
             "volumes": [*volumes],
         },
     }

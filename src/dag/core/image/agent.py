@@ -20,7 +20,7 @@ from dag.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-ROOT = "agent"
+AGENT_ROOT = "agent"
 """The directory of the image that holds the Python packages."""
 LABEL = "dag.agent"
 """The label of an image that is an agent's; its value names dag's own files in it."""
@@ -85,7 +85,7 @@ def with_byte_code(files: Iterable[File]) -> Iterator[Entry]:
     for file in files:
         yield file
         if file.path.endswith(".py"):
-            code = byte_code(b"".join(file.read()), f"/{ROOT}/{file.path}")
+            code = byte_code(b"".join(file.read()), f"/{AGENT_ROOT}/{file.path}")
             if code is not None:
                 yield file_of(byte_code_path(file.path), code)
 
@@ -114,7 +114,7 @@ def agent_key(base: str, lock: bytes, own: str) -> str:
 def defaults(config: Mapping[str, Any], own: str) -> dict[str, object]:
     """Return the defaults of an agent's containers, given the config of the platform's base."""
     given = config.get("config") or {}
-    ours = {"PYTHONPATH": f"/{ROOT}", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    ours = {"PYTHONPATH": f"/{AGENT_ROOT}", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
     kept = [word for word in given.get("Env") or () if word.partition("=")[0] not in ours]
     return {
         "Entrypoint": list(ENTRYPOINT),

@@ -27,7 +27,7 @@ from dag.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-ROOT = "bundle"
+BUNDLE_ROOT = "bundle"
 """The directory of the image that holds the entries: `cp -a /bundle/. /workspace/`."""
 
 SMALL_LAYERS = 40
@@ -68,7 +68,7 @@ class Layer:
     """The entries of one layer, sorted. Its bytes can be made any number of times."""
 
     entries: tuple[Entry, ...]
-    root: str = ROOT
+    root: str = BUNDLE_ROOT
     """The directory of the image that holds them."""
 
     def tar(self) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dag.core.jobs.ending import has_job_ended
-from dag.core.jobs.manifest import STATE, JobSettings, job_of
+from dag.core.jobs.manifest import AGENT_STATE, JobSettings, job_of
 from dag.core.jobs.names import StoreInCluster
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, KubeView
@@ -42,13 +42,13 @@ def driver_job(settings: JobSettings, words: Iterable[str], mark: str) -> KubeOb
         "securityContext": agent_security(),
         "resources": resource_requests(cpu="100m", memory="512Mi", disk="256Mi"),
         "env": [
-            {"name": "HOME", "value": STATE},
-            {"name": "XDG_CACHE_HOME", "value": f"{STATE}/cache"},
-            {"name": "TMPDIR", "value": STATE},
+            {"name": "HOME", "value": AGENT_STATE},
+            {"name": "XDG_CACHE_HOME", "value": f"{AGENT_STATE}/cache"},
+            {"name": "TMPDIR", "value": AGENT_STATE},
             *settings.proxies,
         ],
         "args": container_words(["drive", *words]),
-        "volumeMounts": [{"name": "agent", "mountPath": STATE}],
+        "volumeMounts": [{"name": "agent", "mountPath": AGENT_STATE}],
     }
     spec: KubeObject = {
         "serviceAccountName": DRIVER_ACCOUNT,

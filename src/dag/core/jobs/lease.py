@@ -22,7 +22,7 @@ from dag.core.kube.objects import KubeObject, KubeView
 
 RENEWAL = 5.0
 """Seconds between two renewals."""
-DURATION = 30.0
+LEASE_DURATION = 30.0
 """Seconds without a renewal after which a holder counts as gone."""
 _NOTE, _CANCEL = "dag/driver", "dag/cancel"  # names of annotations
 _LONGEST_NOTE = 64 << 10
@@ -89,7 +89,7 @@ def new_lease(key: StoreInCluster) -> KubeObject:
 def held_by(lease: LeaseView, holder: str, note: DriverNote, now: datetime) -> list[KubeObject]:
     """Return the patch with which `holder` takes or renews a Lease, if it is still this one."""
     stamp = now.isoformat(timespec="microseconds")
-    spec: dict[str, Any] = {"leaseDurationSeconds": round(DURATION), "renewTime": stamp}
+    spec: dict[str, Any] = {"leaseDurationSeconds": round(LEASE_DURATION), "renewTime": stamp}
     if holder:
         spec["holderIdentity"] = holder
     annotations = _annotations(note)

@@ -8,7 +8,7 @@ from functools import partial
 
 from dag.core.arch import Arch
 from dag.core.build.events import ComputeResources
-from dag.core.image.layers import ROOT
+from dag.core.image.layers import BUNDLE_ROOT
 from dag.core.jobs.capacity import AGENT_SHARE
 from dag.core.jobs.claims import Claim
 from dag.core.jobs.names import (
@@ -37,11 +37,11 @@ from dag.core.pod.scheduling import SchedulingOptions, scheduling_fields
 from dag.core.store.buckets import Bucket
 
 PREPARE, COLLECT, AGENT = "prepare", "collect", "agent"
-PLACE = "/unit"
+_PLACE = "/unit"
 """The volume in which a unit is built: its workspace, and what it is given beside that."""
-WORKSPACE = f"{PLACE}/workspace"
-STORE = "/dag-store"
-STATE = "/dag-agent"
+_WORKSPACE = f"{_PLACE}/workspace"
+_STORE = "/dag-store"
+AGENT_STATE = "/dag-agent"
 """What the agent's containers keep; the build has no part in it."""
 PIPE = f"{PIPES}/{COLLECT}"
 SCRIPT = f"{PIPES}/build"
@@ -136,8 +136,8 @@ def agent_container(
         **_agent_fields(settings, name),
         **_store_settings(settings),
         # There is no other place to write, and what is served from a bucket is fetched first.
-        "env": [{"name": "TMPDIR", "value": STATE}, *_variables(settings)],
-        "args": container_words([command, _store_word(settings), f"--state={STATE}", *words]),
+        "env": [{"name": "TMPDIR", "value": AGENT_STATE}, *_variables(settings)],
+        "args": container_words([command, _store_word(settings), f"--state={AGENT_STATE}", *words]),
         "volumeMounts": [*_mounts("agent"), *_store_mounts(settings)],
     }
 
@@ -246,7 +246,7 @@ def _agent_fields(settings: JobSettings, name: str) -> KubeObject:
 
 
 def _prepare_container(settings: JobSettings, order: UnitOrder) -> KubeObject:
-    words = ["prepare", f"--bundle=/{ROOT}", *_agent_words(settings)]
+    words = ["prepare", f"--bundle=/{BUNDLE_ROOT}", *_agent_words(settings)]
     words += [f"--script={SCRIPT}", "--", *encode_order(order)]
     # It is the user of the build, so that the workspace is the build's own.
     return {
@@ -271,7 +271,7 @@ def _cache_containers(settings: JobSettings) -> list[KubeObject]:
         {
             "name": "populate-cache",
             "image": settings.cache_bundle,
-            "args": ["unpack", f"/{ROOT}", CACHE],
+            "args": ["unpack", f"/{BUNDLE_ROOT}", CACHE],
             "volumeMounts": _mounts("cache"),
         }
     ]
@@ -284,7 +284,7 @@ def _build_container(settings: JobSettings, resources: ComputeResources) -> Kube
     return {
         "name": BUILD,
         "image": settings.sdk_image,
-        "workingDir": WORKSPACE,
+        "workingDir": _WORKSPACE,
         "command": ["sh", SCRIPT],
         # What it may have of memory is what it asked for: else others on the node would pay.
         "resources": {"requests": amounts, "limits": {"memory": amounts["memory"]}},
@@ -318,11 +318,11 @@ def _collect_container(settings: JobSettings) -> KubeObject:
 def _store_word(settings: JobSettings) -> str:
     if isinstance(settings.store, Bucket):
         return f"--store={settings.store}"
-    return f"--store={STORE}/{settings.store.folder}".rstrip("/")
+    return f"--store={_STORE}/{settings.store.folder}".rstrip("/")
 
 
 def _agent_words(settings: JobSettings) -> list[str]:
-    return [_store_word(settings), f"--place={PLACE}", f"--state={STATE}", f"--pipe={PIPE}"]
+    return [_store_word(settings), f"--place={_PLACE}", f"--state={AGENT_STATE}", f"--pipe={PIPE}"]
 
 
 def _store_volumes(settings: JobSettings) -> list[KubeObject]:
@@ -355,11 +355,11 @@ def _variables(settings: JobSettings) -> list[KubeObject]:
 _mounts = partial(
     volume_mounts,
     {
-        "unit": PLACE,
+        "unit": _PLACE,
         "cache": CACHE,
         "tmp": _SHARED_TMP,
         "pipes": PIPES,
-        "agent": STATE,
-        "store": STORE,
+        "agent": AGENT_STATE,
+        "store": _STORE,
     },
 )

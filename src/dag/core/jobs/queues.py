@@ -14,7 +14,7 @@ from dag.core.pod.permissions import Permission
 GROUP = "kueue.x-k8s.io"
 QUEUE_LABEL = f"{GROUP}/queue-name"
 """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
-OWNER_LABEL = f"{GROUP}/job-uid"
+JOB_UID_LABEL = f"{GROUP}/job-uid"
 """The label with which Kueue says for which Job a Workload is."""
 QUEUE_PERMISSIONS = (
     Permission("get", "localqueues", group=GROUP),

@@ -58,7 +58,7 @@ class IndexEntry:
         )
 
 
-FILE_NAME = "APKINDEX.tar.gz"
+INDEX_FILE = "APKINDEX.tar.gz"
 
 
 def repository_root(place: str) -> str:
@@ -69,7 +69,7 @@ def repository_root(place: str) -> str:
 
     """
     head, _, last = place.rstrip("/").rpartition("/")
-    named = last == FILE_NAME
+    named = last == INDEX_FILE
     if named:
         head, _, last = head.rpartition("/")
     if last in ARCHITECTURES:
@@ -77,7 +77,7 @@ def repository_root(place: str) -> str:
     if named:
         raise UsageError(
             f"{place} is not in a directory named like an architecture, which melange demands",
-            hint=f"name a directory or URL that has ARCH/{FILE_NAME} in it",
+            hint=f"name a directory or URL that has ARCH/{INDEX_FILE} in it",
         )
     return place
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from dag.core.build.scripts import NOTHING, REFUSED
+from dag.core.build.scripts import MADE_NOTHING, REFUSED
 from dag.core.kube.objects import KubeView
 from dag.core.pod.lastwords import LastWords, counted_log, read_last_words
 from dag.core.pod.manifest import BUILD, UPLOAD
@@ -171,8 +171,8 @@ def _build_ending(pod: KubeView, ended: KubeView, *, deleted: bool) -> Ending:
     if code == REFUSED and ended.get("message") and counted_log(containers(pod)[BUILD]) is None:
         return Ending(Cause.START, f"the build did not begin: {ended['message'].strip()}")
     if code == 0:
-        nothing = NOTHING in ended.get("message", "")
-        hint = f"{NOTHING}: is that what its targets are for?" if nothing else None
+        nothing = MADE_NOTHING in ended.get("message", "")
+        hint = f"{MADE_NOTHING}: is that what its targets are for?" if nothing else None
         return Ending(Cause.DONE, "make ended with exit code 0", hint)
     if _is_deletion(pod, ended, deleted=deleted):
         return Ending(Cause.DELETED, "somebody deleted the pod while it was building")

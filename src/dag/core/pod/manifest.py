@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dag.core.arch import Arch
-from dag.core.build.scripts import OUT_PORT, OUT_SECONDS, STATE
-from dag.core.image.layers import ROOT
+from dag.core.build.scripts import OUT_PORT, OUT_SECONDS, SCRIPT_STATE
+from dag.core.image.layers import BUNDLE_ROOT
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject, seal
 from dag.core.package.makefile import KEY
@@ -180,7 +180,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
     init = {
         "name": "init",
         "image": settings.bundle,
-        "args": ["unpack", *pipes, f"/{ROOT}", WORKSPACE],
+        "args": ["unpack", *pipes, f"/{BUNDLE_ROOT}", WORKSPACE],
         "resources": resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace", *(["pipes"] if pipes else [])),
     }
@@ -201,7 +201,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
             {
                 "name": "populate-cache",
                 "image": options.cache_bundle,
-                "args": ["unpack", f"/{ROOT}", CACHE],
+                "args": ["unpack", f"/{BUNDLE_ROOT}", CACHE],
                 "volumeMounts": _mounts("cache"),
             }
         )
@@ -289,7 +289,7 @@ def _out_container(settings: PodSettings) -> KubeObject:
         *_agent_words(settings),
         *_waiting_words(OUT),
         f"--run={settings.run}",
-        f"--log-directory={STATE.replace(_TMP, _SHARED_TMP)}",
+        f"--log-directory={SCRIPT_STATE.replace(_TMP, _SHARED_TMP)}",
         f"--public-key={_public_key(settings)}",
         f"--port={OUT_PORT}",
         f"--hold={OUT_SECONDS}",

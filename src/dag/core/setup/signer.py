@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dag.core.arch import Arch
 from dag.core.jobs.claims import Claim
 from dag.core.jobs.driver import DRIVER_ACCOUNT
-from dag.core.jobs.signer import VOID
+from dag.core.jobs.signer import PRIVILEGE_REACHES_KEY
 from dag.core.kube.containers import container_words
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.identity import CloudIdentity, identity_of
@@ -34,7 +34,7 @@ from dag.core.setup.steps import (
 from dag.core.store.buckets import Bucket
 
 SIGNER_NAMESPACE = "dag-signer"
-NAME = "dag-signer"
+SIGNER_NAME = "dag-signer"
 """The name of everything in that namespace."""
 _ENGINES, _STATE, _STORE = "/etc/dag/engines", "/dag-agent", "/dag-store"
 _DEADLINE = 3600
@@ -89,7 +89,7 @@ def signer_plan(settings: SignerSettings) -> SetupPlan:
         steps=tuple(_steps(settings)),
         flags={"sign": "apart"},
         command="dag build",
-        notes=(VOID,),
+        notes=(PRIVILEGE_REACHES_KEY,),
     )
 
 
@@ -147,7 +147,7 @@ def _steps(settings: SignerSettings) -> Iterator[SetupStep]:
         seconds=settings.pending_timeout,
     )
     yield Ensure(
-        title=f"CronJob {NAME}: it answers requests of builds",
+        title=f"CronJob {SIGNER_NAME}: it answers requests of builds",
         manifest=mark_as_ours(_cron_job(settings)),
     )
 
@@ -166,7 +166,7 @@ def _object(
     metadata: Mapping[str, object] | None = None,
     **fields: object,
 ) -> KubeObject:
-    about = {"name": NAME, "namespace": settings.namespace, **(metadata or {})}
+    about = {"name": SIGNER_NAME, "namespace": settings.namespace, **(metadata or {})}
     return mark_as_ours({"apiVersion": "v1", "kind": kind, "metadata": about, **fields})
 
 
@@ -179,7 +179,7 @@ def _pod_spec(settings: SignerSettings, *more: str) -> KubeObject:
     ]
     volumes: list[KubeObject] = [
         {"name": "key", **_key_volume(settings)},
-        {"name": "engines", "configMap": {"name": NAME}},
+        {"name": "engines", "configMap": {"name": SIGNER_NAME}},
         {"name": "agent", "emptyDir": {}},
     ]
     if isinstance(settings.store, Bucket):
@@ -213,7 +213,7 @@ def _pod_spec(settings: SignerSettings, *more: str) -> KubeObject:
         container["envFrom"] = [{"secretRef": {"name": settings.bucket_secret}}]
     return {
         "restartPolicy": "Never",
-        "serviceAccountName": NAME,
+        "serviceAccountName": SIGNER_NAME,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **scheduling_fields(settings.node, settings.scheduling),
@@ -227,7 +227,7 @@ def _identity(settings: SignerSettings) -> CloudIdentity | None:
     """Return the identity that the service account says that it has for the bucket."""
     if not isinstance(settings.store, Bucket) or settings.bucket_secret is not None:
         return None
-    account = {"metadata": {"name": NAME, "annotations": dict(settings.annotations)}}
+    account = {"metadata": {"name": SIGNER_NAME, "annotations": dict(settings.annotations)}}
     return identity_of(account, settings.store)
 
 
@@ -239,7 +239,7 @@ def _pod_metadata(settings: SignerSettings) -> KubeObject:
 
 def _key_volume(settings: SignerSettings) -> KubeObject:
     if settings.secret_class is None:
-        return {"secret": {"secretName": NAME, "defaultMode": 0o440}}
+        return {"secret": {"secretName": SIGNER_NAME, "defaultMode": 0o440}}
     attributes = {"secretProviderClass": settings.secret_class}
     driver = settings.csi_driver
     return {"csi": {"driver": driver, "readOnly": True, "volumeAttributes": attributes}}
@@ -247,7 +247,7 @@ def _key_volume(settings: SignerSettings) -> KubeObject:
 
 def _test(settings: SignerSettings) -> KubeObject:
     about = _pod_metadata(settings)
-    metadata = {"name": f"{NAME}-test", "namespace": settings.namespace, **about}
+    metadata = {"name": f"{SIGNER_NAME}-test", "namespace": settings.namespace, **about}
     spec = _pod_spec(settings, "--check")
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
@@ -262,7 +262,7 @@ def _cron_job(settings: SignerSettings) -> KubeObject:
     return {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
-        "metadata": {"name": NAME, "namespace": settings.namespace},
+        "metadata": {"name": SIGNER_NAME, "namespace": settings.namespace},
         "spec": {
             "schedule": settings.schedule,
             "concurrencyPolicy": "Forbid",

@@ -20,7 +20,7 @@ from dag.errors import UsageError
 if TYPE_CHECKING:
     from dag.core.sources.checkouts import GitRepository, Want
 
-STATE = "dag.json"
+STATE_FILE = "dag.json"
 MAX_BYTES = 64 << 20
 """The size of the largest state that is read."""
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from dag.core.web import check_uri
 from dag.errors import UsageError
 
-PUBLIC = ("http", "https", "git")
+PUBLIC_SCHEMES = ("http", "https", "git")
 """The protocols of git that need no login. What `git:` brings is verified as all else is."""
-WITH_LOGIN = (*PUBLIC, "ssh")
+WITH_LOGIN = (*PUBLIC_SCHEMES, "ssh")
 """Those that are spoken where the user's credentials may be used."""
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_~+@][A-Za-z0-9_~+@.-]*")
@@ -42,7 +42,7 @@ class Remote:
             UsageError: it needs them.
 
         """
-        if self.protocol not in PUBLIC and not credentials:
+        if self.protocol not in PUBLIC_SCHEMES and not credentials:
             raise UsageError(
                 f"{self.protocol} needs a login: give --credentials to use your own for it"
             )

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from dag.core.arch import Arch
 from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, SIGNATURES, TooLarge
 from dag.core.package.apkindex import (
-    FILE_NAME,
+    INDEX_FILE,
     BrokenIndex,
     IndexEntry,
     PackageRepository,
@@ -140,8 +140,8 @@ def open_index(place: str, arch: Arch, fetcher: Fetcher | None) -> Index:
 
 def _local(place: str, arch: Arch) -> Index:
     root = Path(place)
-    candidates = [root / arch.apk / FILE_NAME, root / FILE_NAME]
-    if root.name == FILE_NAME:
+    candidates = [root / arch.apk / INDEX_FILE, root / INDEX_FILE]
+    if root.name == INDEX_FILE:
         candidates = [root]
     for path in candidates:
         try:
@@ -156,8 +156,8 @@ def _local(place: str, arch: Arch) -> Index:
         above = path.parent
         return Index(str(path), str(above.parent if above.name == arch.apk else above), data)
     raise UsageError(
-        f"{place} has no {FILE_NAME} for {arch.apk}",
-        hint=f"a repository is a directory or URL with {arch.apk}/{FILE_NAME} in it",
+        f"{place} has no {INDEX_FILE} for {arch.apk}",
+        hint=f"a repository is a directory or URL with {arch.apk}/{INDEX_FILE} in it",
     )
 
 
@@ -172,9 +172,9 @@ def _download(place: str, arch: Arch, fetcher: Fetcher) -> Index:
         raise UsageError(
             f"{place} is neither a directory nor an http(s) URL", hint="name one of these"
         )
-    path = parts.path.rstrip("/").removesuffix(f"/{FILE_NAME}").removesuffix(f"/{arch.apk}")
+    path = parts.path.rstrip("/").removesuffix(f"/{INDEX_FILE}").removesuffix(f"/{arch.apk}")
     root = urlunsplit(parts._replace(path=path))
-    url = urlunsplit(parts._replace(path=f"{path}/{arch.apk}/{FILE_NAME}"))
+    url = urlunsplit(parts._replace(path=f"{path}/{arch.apk}/{INDEX_FILE}"))
     return Index(redact(url), root, _fetch(url, fetcher))
 
 
@@ -207,7 +207,7 @@ def _fetch(url: str, fetcher: Fetcher) -> bytes:
     return answer.body
 
 
-def index_text(archive: bytes, where: str = FILE_NAME) -> str:
+def index_text(archive: bytes, where: str = INDEX_FILE) -> str:
     """Return the text of an APKINDEX.tar.gz, whether it is signed or not.
 
     Raises:

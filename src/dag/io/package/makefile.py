@@ -30,7 +30,7 @@ from dag.core.package.owncalls import own_calls
 from dag.errors import UsageError
 from dag.io.files import read_text
 from dag.io.package.definitions import no_definitions_error
-from dag.io.settings import FILE_NAME, read_settings_file
+from dag.io.settings import SETTINGS_FILE, read_settings_file
 
 _MOST_EVALUATED = 10
 """Lines with `include` and a variable; for each of them all text before it is read again."""
@@ -130,10 +130,10 @@ def melange_flags(
     if source is None:
         source = MakefileText(built_in_text(), (MakefilePart(1, BUILT_IN, 1),))
     settings = read_settings_file(directory)
-    table, place = NO_TABLE, (FILE_NAME, 1)
+    table, place = NO_TABLE, (SETTINGS_FILE, 1)
     if settings is not None and TABLE in settings.table:
         table = read_table(settings.table[TABLE], settings.place)
-        place = (FILE_NAME, settings.line("package-append"))
+        place = (SETTINGS_FILE, settings.line("package-append"))
     return MelangeFlags(
         makefile,
         source,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dag.core.image.archive import Directory, File, file_of
 from dag.core.image.descriptors import parse_digest, parse_object
-from dag.core.image.layers import ROOT, base_layers
+from dag.core.image.layers import BUNDLE_ROOT, base_layers
 from dag.core.image.references import parse_reference
 from dag.core.limits import CACHE_LAYER_MEMBERS, GIT_STATE, TooLarge
 from dag.core.sources.downloads import SourceDigest, is_cache_name
@@ -26,7 +26,7 @@ from dag.core.sources.gitconfig import (
     git_config,
     redirect_config,
 )
-from dag.core.sources.gitstate import STATE
+from dag.core.sources.gitstate import STATE_FILE
 from dag.core.tar import BrokenArchive, Member, TarReader
 from dag.errors import InfrastructureError, UsageError
 from dag.io.archives import DamagedStream, reader_of, unpack
@@ -162,12 +162,12 @@ def fill(
     cache.settle()
     if not found:
         raise UsageError(
-            f"{resolved} has no cache in it: there is nothing in its /{ROOT}",
+            f"{resolved} has no cache in it: there is nothing in its /{BUNDLE_ROOT}",
             hint="`dag cache --bundle-repo` makes and names such images",
         )
     staged = sorted(
         path.parent.relative_to(directory / GIT)
-        for path in (directory / GIT).rglob(f"*.git/{STATE}")
+        for path in (directory / GIT).rglob(f"*.git/{STATE_FILE}")
     )
     filled = Filled(
         reference=str(resolved),
@@ -227,7 +227,7 @@ def _take_layer(
             archive = TarReader(reader_of(unpack(pieces)), CACHE_LAYER_MEMBERS, where)
             for member in archive:
                 inside, _, name = member.name.removeprefix("./").partition("/")
-                if inside != ROOT or not member.is_file:
+                if inside != BUNDLE_ROOT or not member.is_file:
                     continue
                 found = True
                 if member.size > filling.max_size:

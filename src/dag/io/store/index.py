@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dag.core.limits import PACKAGE_INDEX, PACKAGE_MEMBERS, PUBLIC_KEY
 from dag.core.package.apk import index_archive, listed_packages
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import INDEX_FILE
 from dag.core.tar import BrokenArchive, TarReader
 from dag.io.archives import DamagedStream, gunzip, limit_pieces, reader_of
 from dag.io.store.local import Store
@@ -39,7 +39,7 @@ def write_index(
         StoreError: the store fails, others were always faster, or it refuses without a reason.
 
     """
-    name = f"{store.arch.apk}/{FILE_NAME}"
+    name = f"{store.arch.apk}/{INDEX_FILE}"
     contest = Contest(store.files.address(name))
     while not _write(_Writing(store, name, sign, say, key, anew, contest)):
         pass
@@ -61,11 +61,11 @@ def _write(it: _Writing) -> bool:
     before = store.files.read(it.name, PACKAGE_INDEX)
     found = read_listing(before.data if before else b"", it.name)
     data = index_archive(store.published())
-    is_same = found.packages == read_listing(data, FILE_NAME).packages
+    is_same = found.packages == read_listing(data, INDEX_FILE).packages
     if store.is_shared and not is_same:
         store.read()
         data = index_archive(store.published())
-        is_same = found.packages == read_listing(data, FILE_NAME).packages
+        is_same = found.packages == read_listing(data, INDEX_FILE).packages
     if found.signer and not it.anew and is_same:
         return True
     memory = _memory(store.arch.apk)
@@ -77,7 +77,7 @@ def _write(it: _Writing) -> bool:
             f"does not have, and is replaced by one that is signed with {it.key}; --signing-key names "
             "the key to sign with"
         )
-    temporary = store.incoming / FILE_NAME
+    temporary = store.incoming / INDEX_FILE
     temporary.write_bytes(data)
     it.sign(temporary)
     data = temporary.read_bytes()

@@ -18,11 +18,11 @@ from dag.errors import InfrastructureError, UsageError
 from dag.io import durable
 from dag.io.store.local import Store
 
-NAME = "melange.rsa"
-PUBLIC = f"key/{NAME}.pub"
+KEY_NAME = "melange.rsa"
+PUBLIC_OBJECT = f"key/{KEY_NAME}.pub"
 """The object that is the public half."""
 ENGINE = "engine.rsa"
-IDENTITY = "id"
+IDENTITY_OBJECT = "id"
 """The object that has the name of the store."""
 
 
@@ -48,11 +48,11 @@ def own_key(store: Store, make: Callable[[Path], None]) -> Path:
 
 
 def _let_be_public(store: Store, data: bytes) -> None:
-    found = store.objects.read(PUBLIC, PUBLIC_KEY)
-    if found is None and store.objects.create(PUBLIC, data):
+    found = store.objects.read(PUBLIC_OBJECT, PUBLIC_KEY)
+    if found is None and store.objects.create(PUBLIC_OBJECT, data):
         return
     if found is None:  # it may be ours, and only the answer to that was lost
-        found = store.objects.read(PUBLIC, PUBLIC_KEY)
+        found = store.objects.read(PUBLIC_OBJECT, PUBLIC_KEY)
     if found is None or found.data != data:
         if store.is_shared:
             raise KeyElsewhere(
@@ -60,7 +60,7 @@ def _let_be_public(store: Store, data: bytes) -> None:
                 hint="give a --signing-key to every build that has this store, or copy the key: it is "
                 "below ~/.local/share/dag/keys on the machine that built there first",
             )
-        store.objects.write(PUBLIC, data)
+        store.objects.write(PUBLIC_OBJECT, data)
 
 
 def move_out(store: Store, say: Callable[[str], None]) -> None:
@@ -70,7 +70,7 @@ def move_out(store: Store, say: Callable[[str], None]) -> None:
         InfrastructureError: it cannot be kept.
 
     """
-    old = store.state / "key" / NAME
+    old = store.state / "key" / KEY_NAME
     if not old.exists():
         return
     key = _path(store)
@@ -98,7 +98,7 @@ def _kept_as(key: Path) -> Iterator[None]:
 
 def _path(store: Store) -> Path:
     """Return the path of a store's key, in a directory that no other store has."""
-    return _keys() / identity_of(store) / NAME
+    return _keys() / identity_of(store) / KEY_NAME
 
 
 def _keys() -> Path:
@@ -113,10 +113,10 @@ def identity_of(store: Store) -> str:
         InfrastructureError: there is something else in its place.
 
     """
-    found = store.objects.read(IDENTITY, PUBLIC_KEY)
+    found = store.objects.read(IDENTITY_OBJECT, PUBLIC_KEY)
     if found is None:
-        store.objects.create(IDENTITY, secrets.token_hex(16).encode())
-        found = store.objects.read(IDENTITY, PUBLIC_KEY)
+        store.objects.create(IDENTITY_OBJECT, secrets.token_hex(16).encode())
+        found = store.objects.read(IDENTITY_OBJECT, PUBLIC_KEY)
     identity = (found.data if found else b"")[:32].decode("ascii", errors="replace")
     if not (identity.isalnum() and len(identity) == 32):
         hint = "remove it; another is made"
@@ -125,7 +125,8 @@ def identity_of(store: Store) -> str:
                 "it is a web page: is that the address of the server's buckets, or of its console?"
             )
         raise InfrastructureError(
-            f"{store.objects.address(IDENTITY)} does not have the name of this store", hint=hint
+            f"{store.objects.address(IDENTITY_OBJECT)} does not have the name of this store",
+            hint=hint,
         )
     return identity
 
@@ -137,7 +138,7 @@ def require_conditions(store: Store) -> None:
         StoreError: its server passes over conditions of writes.
 
     """
-    store.objects.require_conditions(IDENTITY, identity_of(store).encode())
+    store.objects.require_conditions(IDENTITY_OBJECT, identity_of(store).encode())
 
 
 def engine_key(make: Callable[[Path], None]) -> Path:

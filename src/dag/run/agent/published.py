@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import BinaryIO
 
 from dag.core.limits import BUILT_PACKAGE, PACKAGE_INDEX, PUBLIC_KEY
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import INDEX_FILE
 from dag.core.store.layout import blob_name
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
@@ -45,8 +45,8 @@ class _Published(ServedFiles):
             for file, apk in record.files.items()
         }
         self._small: dict[str, bytes] = {}
-        if index := store.files.read(f"{store.arch.apk}/{FILE_NAME}", PACKAGE_INDEX):
-            self._small[f"{folder}/{FILE_NAME}"] = index.data
+        if index := store.files.read(f"{store.arch.apk}/{INDEX_FILE}", PACKAGE_INDEX):
+            self._small[f"{folder}/{INDEX_FILE}"] = index.data
         for name in store.objects.names("key"):
             short = name.removeprefix("key/")
             if short.endswith(".pub") and limit_of(short, store.arch.apk) is None:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from dag.core.limits import BUILD_LOG, PACKAGE_INDEX, PUBLIC_KEY, Limit
 from dag.core.package.apk import BrokenPackage
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import INDEX_FILE
 from dag.io.agent.intake import TakenFile, take, take_packages
 from dag.report.terminal import say
 from dag.run.agent.awaiting import await_build
@@ -75,7 +75,7 @@ def _served(order: ServeOrder) -> list[tuple[str, Path]]:
         else:
             say(taken)
     others: tuple[tuple[str, Path, str, Limit], ...] = (
-        ("index", order.workspace, f"packages/{order.arch}/{FILE_NAME}", PACKAGE_INDEX),
+        ("index", order.workspace, f"packages/{order.arch}/{INDEX_FILE}", PACKAGE_INDEX),
         ("key", order.workspace, order.public_key, PUBLIC_KEY),
         ("log", order.log_directory, "log", BUILD_LOG),
     )

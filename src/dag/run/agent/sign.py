@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from dag.core.arch import ARCHITECTURES, DEFAULT_ARCH, Arch
 from dag.core.decoding import Undecodable
 from dag.core.limits import ATTESTATIONS, PACKAGE_INDEX, PUBLIC_KEY, SIGNING_REQUEST, TooLarge
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import INDEX_FILE
 from dag.core.package.signature import PublicKey, read_public_key
 from dag.core.store.attested import Attestations, decode_attested, encode_attested
 from dag.core.store.layout import (
@@ -324,8 +324,8 @@ class _Signing:
         """
         store, key = self._store, self._signer.key
         _keep_public(store, key)
-        before = store.files.read(f"{self._arch}/{FILE_NAME}", PACKAGE_INDEX)
-        listed = read_listing(before.data if before else b"", FILE_NAME).names()
+        before = store.files.read(f"{self._arch}/{INDEX_FILE}", PACKAGE_INDEX)
+        listed = read_listing(before.data if before else b"", INDEX_FILE).names()
 
         def sign(path: Path) -> None:
             path.write_bytes(key.sign(path.read_bytes()))

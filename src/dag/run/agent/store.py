@@ -40,7 +40,7 @@ from dag.errors import InfrastructureError
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.objects import read_each
-from dag.io.store.ownkey import PUBLIC, identity_of, require_conditions
+from dag.io.store.ownkey import PUBLIC_OBJECT, identity_of, require_conditions
 from dag.report.terminal import say, show
 from dag.run.agent.places import open_agent_store
 from dag.run.build.apart import await_answer
@@ -111,7 +111,7 @@ def list_store(location: str, arch: Arch, scratch: Path) -> None:
         if isinstance(publication, Publication):
             objects[name] = encode_publication(publication)
     require_conditions(store)
-    key = state.read(PUBLIC, PUBLIC_KEY)
+    key = state.read(PUBLIC_OBJECT, PUBLIC_KEY)
     listing = StoreListing(
         objects=objects,
         ram=store.hints.all(),
@@ -242,7 +242,7 @@ def _make(store: Store) -> None:
 
 def keep_public(store: Store, name: str, public: bytes) -> None:
     """Keep the public half of a key beside the index; that of the store's own key stays as it is."""
-    if name != PUBLIC:
+    if name != PUBLIC_OBJECT:
         store.objects.write(name, public)
         return
     store.objects.create(name, public)

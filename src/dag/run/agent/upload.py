@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dag.core.limits import PACKAGE_INDEX
 from dag.core.package.apk import BrokenPackage, PublishedApk, archive_of
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import INDEX_FILE
 from dag.core.store.buckets import Bucket
 from dag.core.store.merging import is_listed, listed_stanzas, merge_index
 from dag.errors import InfrastructureError
@@ -65,7 +65,7 @@ def upload(order: UploadOrder) -> None:
         return
     store = open_with_settings(order.bucket)
     place = f"{PACKAGES}/{order.arch}"
-    index = f"{place}/{FILE_NAME}"
+    index = f"{place}/{INDEX_FILE}"
     found = insist(partial(store.read, index, PACKAGE_INDEX))
     known = _listed(found.data if found else None, order.bucket)
     new = [one for one in built if not is_listed(known, one.package)]

@@ -68,7 +68,7 @@ def ask_all_repositories(
     """
     directory = Path(options.directory)
     given = given_key(options.key_file)
-    made = store.state / "key" / f"{ownkey.NAME}.pub"
+    made = store.state / "key" / f"{ownkey.KEY_NAME}.pub"
     own = (public_half(given) if given else made, directory / f"{makefile.key}.pub")
     named = NamedByUser(
         repositories=tuple(named_places(options).values()),

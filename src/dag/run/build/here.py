@@ -16,7 +16,7 @@ from dag.io.build.confinement import detect
 from dag.io.build.disk import spread
 from dag.io.package.keypairs import public_half
 from dag.io.removal import remove
-from dag.io.store.ownkey import NAME, own_key
+from dag.io.store.ownkey import KEY_NAME, own_key
 from dag.io.store.seen import SeenRecords
 from dag.run.aside import aside
 from dag.run.build.apart import publish_or_ask
@@ -159,7 +159,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
 
 def _throwaway(build: Build, tools: Tools) -> Path:
     """Make a key that ends with this run, for melange wants one; nothing that it signs is kept."""
-    key = build.store.work / _THROWAWAY / NAME
+    key = build.store.work / _THROWAWAY / KEY_NAME
     key.parent.mkdir(mode=0o700)
     tools.make_key(key)
     return key

@@ -18,7 +18,7 @@ from dag.core.arch import Arch
 from dag.core.build.scripts import melange_of
 from dag.core.build.served import ServedPackages
 from dag.core.package.apk import BrokenPackage, archive_of
-from dag.core.package.apkindex import FILE_NAME, IndexEntry
+from dag.core.package.apkindex import INDEX_FILE, IndexEntry
 from dag.core.package.model import Package
 from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
 from dag.core.package.rewriting import Unchangeable, replace_named
@@ -229,7 +229,7 @@ class PackageServer:
             for entry in entries:
                 file = f"{directory}/{entry.name}-{entry.version}.apk"
                 durable.link(files[entry.checksum], file)
-            Path(directory, FILE_NAME).write_bytes(_index(tuple(one.stanza for one in entries)))
+            Path(directory, INDEX_FILE).write_bytes(_index(tuple(one.stanza for one in entries)))
             if text.isprintable():
                 lines.append(f"{text}\t../{FOLDER}/{stand_in.name}\n")
         (folder / "places").write_text("".join(lines), encoding="utf-8")

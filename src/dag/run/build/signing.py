@@ -131,6 +131,6 @@ def publish(
         store.read()  # what others have published meanwhile stays as it is
     left = (one for unit, one in store.left.items() if unit not in store.records)
     refused = publish_records(store, [*missing, *left], sign_packages, say)
-    name = public_half(given).name if given else f"{ownkey.NAME}.pub"
+    name = public_half(given).name if given else f"{ownkey.KEY_NAME}.pub"
     write_index(store, sign_index, say, key=name, anew=given is not None)
     return refused

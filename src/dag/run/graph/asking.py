@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dag.core.arch import Arch
 from dag.core.limits import ALL_LISTED_PACKAGES, NAMED_REPOSITORIES, PUBLIC_KEY
-from dag.core.package.apkindex import FILE_NAME, IndexEntry, PackageRepository
+from dag.core.package.apkindex import INDEX_FILE, IndexEntry, PackageRepository
 from dag.core.package.repositories import (
     NamedByUser,
     NamedPlace,
@@ -189,7 +189,7 @@ class Asking:
         return place.is_url or self._inside(self._local_index(place)) is not None
 
     def _local_index(self, place: NamedPlace) -> str:
-        return f"{place.text}/{self._arch.apk}/{FILE_NAME}"
+        return f"{place.text}/{self._arch.apk}/{INDEX_FILE}"
 
     def _inside(self, text: str) -> Path | None:
         """Return the file of this path, if it is one of the definitions' directory."""

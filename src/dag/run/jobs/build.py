@@ -21,7 +21,7 @@ from dag.core.jobs.listing import StoreListing
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.names import BUNDLE_ANNOTATION
 from dag.core.jobs.options import UnitBuildOptions
-from dag.core.jobs.signer import VOID
+from dag.core.jobs.signer import PRIVILEGE_REACHES_KEY
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.manifest import RUN_LABEL
 from dag.errors import InfrastructureError, UsageError
@@ -212,7 +212,7 @@ class ClusterBuild:
 
         """
         if self._options.publish and self._options.is_apart and not self._options.confined:
-            self._terminal.say(VOID)
+            self._terminal.say(PRIVILEGE_REACHES_KEY)
         if self._options.signs_here:
             self._publisher.find_key()
 

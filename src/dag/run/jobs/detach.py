@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from dag.core.flagtexts import texts_of
-from dag.core.image.layers import ROOT
+from dag.core.image.layers import BUNDLE_ROOT
 from dag.core.jobs.driver import DRIVER, driver_job, driver_name, is_driver, is_driver_for
 from dag.core.jobs.ending import how_agent_ended
 from dag.core.jobs.handover import Handover, encode_handover, mark_of
@@ -222,12 +222,12 @@ def flags_for_driver(
     def inside(place: str) -> str:
         if "://" in place:
             return place
-        return f"/{ROOT}/{Path(place).resolve().relative_to(root)}"
+        return f"/{BUNDLE_ROOT}/{Path(place).resolve().relative_to(root)}"
 
     cache = options.cache_bundle
     asked = replace(
         options,
-        directory=f"/{ROOT}",
+        directory=f"/{BUNDLE_ROOT}",
         pipeline_dirs=tuple(map(inside, options.pipeline_dirs)),
         repositories=tuple(map(inside, options.repositories)),
         keyrings=tuple(map(inside, options.keyrings)),

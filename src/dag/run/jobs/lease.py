@@ -14,7 +14,7 @@ from threading import Event, Thread
 import msgspec
 
 from dag.core.jobs.lease import (
-    DURATION,
+    LEASE_DURATION,
     RENEWAL,
     DriverNote,
     LeaseView,
@@ -175,7 +175,7 @@ class StoreLease:
         loop = asyncio.get_running_loop()
         holder, renewed, since = found.holder, found.renewed, loop.time()
         self._say(f"{holder} builds in {self._key}; finding out whether it still does")
-        while loop.time() - since < DURATION:
+        while loop.time() - since < LEASE_DURATION:
             await asyncio.sleep(RENEWAL / 2)
             try:
                 now = await lease.read_or_make()
@@ -197,7 +197,7 @@ class StoreLease:
                     " `dag cancel`",
                 )
             renewed, since = now.renewed, loop.time()
-        self._say(f"nothing was heard of {holder} for {seconds(DURATION)}: taking over")
+        self._say(f"nothing was heard of {holder} for {seconds(LEASE_DURATION)}: taking over")
         return found
 
     def _patch(self, found: LeaseView, *, held: bool = True) -> list[KubeObject]:

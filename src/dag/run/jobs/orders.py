@@ -9,7 +9,7 @@ from pathlib import Path
 from dag.core.build.events import Start
 from dag.core.build.scripts import MakeVariables, build_script
 from dag.core.build.served import ServedPackages
-from dag.core.image.layers import ROOT
+from dag.core.image.layers import BUNDLE_ROOT
 from dag.core.jobs.manifest import PIPE
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.order import GivenPackage, ServedPackage, UnitOrder, bare_package
@@ -124,7 +124,11 @@ class Orders:
 
     def _in_image(self, place: str) -> str:
         """Return a URL as it is, and a path inside of the directory as it is in the agent's image."""
-        return f"/{ROOT}{place.removeprefix(str(self.root))}" if self._is_inside(place) else place
+        return (
+            f"/{BUNDLE_ROOT}{place.removeprefix(str(self.root))}"
+            if self._is_inside(place)
+            else place
+        )
 
     def _is_inside(self, place: str) -> bool:
         # Asked for each package of each environment: paths would take most of the time of an order.

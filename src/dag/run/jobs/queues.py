@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dag.core.jobs.queues import (
     GROUP,
-    OWNER_LABEL,
+    JOB_UID_LABEL,
     has_no_turn,
     how_turn_was_lost,
     why_it_waits,
@@ -91,6 +91,6 @@ async def read_workloads(kube: Kube, job: KubeView) -> Sequence[KubeView]:
         if version is None:
             return ()
         path = f"/apis/{version}/namespaces/{about['namespace']}/workloads"
-        return await kube.items(path, labelSelector=f"{OWNER_LABEL}={about['uid']}")
+        return await kube.items(path, labelSelector=f"{JOB_UID_LABEL}={about['uid']}")
     except ApiError:
         return ()

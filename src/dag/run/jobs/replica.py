@@ -29,7 +29,7 @@ from dag.core.store.publication import decode_publication
 from dag.core.store.records import decode_record
 from dag.errors import InfrastructureError
 from dag.io.store.local import Store
-from dag.io.store.ownkey import IDENTITY, PUBLIC
+from dag.io.store.ownkey import IDENTITY_OBJECT, PUBLIC_OBJECT
 from dag.io.usercache import user_cache
 
 _CLIENT = "client"
@@ -111,7 +111,10 @@ def _fill(store: Store, listing: StoreListing) -> None:
 
 def _take_identity(store: Store, listing: StoreListing) -> None:
     """Let the store have the name and the public key of what it stands for."""
-    for name, data in {IDENTITY: listing.identity.encode(), PUBLIC: listing.public_key}.items():
+    for name, data in {
+        IDENTITY_OBJECT: listing.identity.encode(),
+        PUBLIC_OBJECT: listing.public_key,
+    }.items():
         if data:
             store.objects.write(name, data)
         else:

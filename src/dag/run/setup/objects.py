@@ -60,7 +60,7 @@ _PAUSE = 0.5
 THERE = "there already"
 FOREIGN = "somebody else made it, so it stays as it is"
 ABSENT = "not there"
-NOTHING = "nothing was added to it"
+NOTHING_ADDED = "nothing was added to it"
 
 
 class ClusterObjects:
@@ -108,7 +108,7 @@ class ClusterObjects:
             case Extend():
                 found = await self._get(step.manifest)
                 if found is None or not is_extended(found):
-                    return Look(outcome=ABSENT if found is None else NOTHING)
+                    return Look(outcome=ABSENT if found is None else NOTHING_ADDED)
                 what = f"what `dag setup` added to {name_of(step.manifest)}"
                 manifest = with_uid(identity(step.manifest), found)
                 return Look(removals=[Removal(what=what, step=step, manifest=manifest)])

@@ -8,12 +8,12 @@ from pathlib import Path
 from dag.core.sources.downloads import is_cache_name
 from dag.core.sources.options import CacheOptions
 
-NAME = "cache"
+CACHE_NAME = "cache"
 
 
 def cache_beside(directory: str | Path) -> Path:
     """Return the cache of a directory of definitions."""
-    return Path(directory) / NAME
+    return Path(directory) / CACHE_NAME
 
 
 def cache_directory(options: CacheOptions) -> Path:
@@ -26,7 +26,7 @@ def note_on_old_cache(directory: str | Path) -> str | None:
 
     It took `cache` in the working directory, where no build found it.
     """
-    old, new = Path(NAME), cache_beside(directory)
+    old, new = Path(CACHE_NAME), cache_beside(directory)
     try:
         if not old.is_dir() or (new.exists() and old.samefile(new)):
             return None

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from dag.core.limits import PACKAGE_INDEX, PUBLIC_KEY, RECORD
 from dag.core.package.apk import PublishedApk, index_stanza, listed_packages
-from dag.core.package.apkindex import FILE_NAME
+from dag.core.package.apkindex import INDEX_FILE
 from dag.core.package.signature import read_public_key
 from dag.core.store.layout import PUBLISHED, STATE, record_name
 from dag.core.store.publication import Publication, decode_publication
@@ -71,7 +71,7 @@ def _look(place: StorePlace, arch: str) -> Iterator[Found]:
                 place.files.address(f"{arch}/{file}"),
                 _STRAY,
             )
-    name = f"{arch}/{FILE_NAME}"
+    name = f"{arch}/{INDEX_FILE}"
     address = place.files.address(name)
     facts = place.files.look(name)
     index = place.files.read(name, PACKAGE_INDEX)
@@ -117,9 +117,9 @@ def _distrust(place: StorePlace, address: str, data: bytes, signer: str) -> str 
     """Return why nobody should take an index; only the store's own key can be looked at."""
     if not signer:
         return "is not signed"
-    own = place.state.read(ownkey.PUBLIC, PUBLIC_KEY)
+    own = place.state.read(ownkey.PUBLIC_OBJECT, PUBLIC_KEY)
     key = read_public_key(own.data) if own else None
-    name = f"{ownkey.NAME}.pub"
+    name = f"{ownkey.KEY_NAME}.pub"
     if key is None or signer != name:
         return None
     return Index(address, place.name, data).distrust({name: key})

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dag.core.image.agent import (
+    AGENT_ROOT,
     LABEL,
-    ROOT,
     WHEEL_PLATFORMS,
     agent_key,
     defaults,
@@ -94,7 +94,7 @@ def make_agent(
     files = own_files()
     own = files_digest(files)
     entries = sorted(with_byte_code(files), key=lambda one: one.path)
-    layer = Layer(tuple(entries), ROOT)
+    layer = Layer(tuple(entries), AGENT_ROOT)
     shared = ReadyLayer.of(layer, layer.digest())
     kept = KeptLayers(directory)
     additions = {

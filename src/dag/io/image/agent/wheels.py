@@ -10,7 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dag.core.image.agent import PYTHON, ROOT, WHEEL_PLATFORMS, is_kept, wheels_key, with_byte_code
+from dag.core.image.agent import (
+    AGENT_ROOT,
+    PYTHON,
+    WHEEL_PLATFORMS,
+    is_kept,
+    wheels_key,
+    with_byte_code,
+)
 from dag.core.image.archive import File
 from dag.core.image.layers import Layer
 from dag.errors import InfrastructureError
@@ -46,7 +53,7 @@ def wheels_layer(
         target = Path(temporary) / "target"
         _install(lock, target, architecture)
         entries = sorted(with_byte_code(_files(target)), key=lambda one: one.path)
-        return kept.keep(key, Layer(tuple(entries), ROOT))
+        return kept.keep(key, Layer(tuple(entries), AGENT_ROOT))
 
 
 def _install(lock: Path, target: Path, architecture: str) -> None:

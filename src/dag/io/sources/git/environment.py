@@ -13,7 +13,7 @@ import subprocess
 from functools import cache
 from typing import TYPE_CHECKING
 
-from dag.core.sources.remotes import PUBLIC, WITH_LOGIN
+from dag.core.sources.remotes import PUBLIC_SCHEMES, WITH_LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def environment(*, credentials: bool) -> dict[str, str]:
         return given | _ALWAYS | _as_variables(more) | {"GIT_ALLOW_PROTOCOL": ":".join(WITH_LOGIN)}
     kept = {name: value for name, value in given.items() if not _LOGIN.fullmatch(name)}
     more = [*_settings_of_the_user(_WAYS), ("http.emptyAuth", "false")]
-    settings = _as_variables(more) | {"GIT_ALLOW_PROTOCOL": ":".join(PUBLIC)}
+    settings = _as_variables(more) | {"GIT_ALLOW_PROTOCOL": ":".join(PUBLIC_SCHEMES)}
     return kept | _ALWAYS | _NOBODY | settings
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dag.core.limits import GIT_STATE
 from dag.core.sources.checkouts import is_commit, is_ref
-from dag.core.sources.gitstate import STATE, VerifiedState, parse
+from dag.core.sources.gitstate import STATE_FILE, VerifiedState, parse
 from dag.io import durable
 from dag.io.files import make_directory, read_bytes
 
@@ -94,12 +94,12 @@ class RepositoryFiles:
             ValueError: it is none.
 
         """
-        path = self.directory / STATE
+        path = self.directory / STATE_FILE
         return parse(read_bytes(path, GIT_STATE)) if path.exists() else VerifiedState()
 
     def write_state(self, state: VerifiedState) -> None:
         """Write `dag.json`, if it says something else."""
-        durable.write_changed(self.directory / STATE, state.text().encode())
+        durable.write_changed(self.directory / STATE_FILE, state.text().encode())
 
     def are_readable(self, refs: Iterable[str]) -> bool:
         """Return whether the small files are what git expects, those of `refs` included.

@@ -16,7 +16,7 @@ from dag.core.sources.gitconfig import (
     git_config,
     redirect_config,
 )
-from dag.core.sources.gitstate import STATE, VerifiedState, parse
+from dag.core.sources.gitstate import STATE_FILE, VerifiedState, parse
 from dag.io import durable
 from dag.io.files import read_bytes
 from dag.io.sources.cache import RemovedEntry
@@ -62,7 +62,7 @@ def _note_lacks(cache: Cache, path: str, lacks: frozenset[str]) -> None:
     if held is None:  # whoever has it notes what the definitions of its own want
         return
     with held:
-        file = cache.directory / GIT / f"{path}.git" / STATE
+        file = cache.directory / GIT / f"{path}.git" / STATE_FILE
         with suppress(OSError, ValueError):
             state = parse(read_bytes(file, GIT_STATE))
             state.lacks = lacks
@@ -77,7 +77,7 @@ def read_states(cache: Cache) -> dict[str, VerifiedState]:
     found: dict[str, VerifiedState] = {}
     for path, directory in _repositories(cache):
         with suppress(OSError, ValueError):
-            state = parse(read_bytes(directory / STATE, GIT_STATE))
+            state = parse(read_bytes(directory / STATE_FILE, GIT_STATE))
             if state.refs:
                 found[path] = state
     return dict(sorted(found.items()))
