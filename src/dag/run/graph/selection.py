@@ -70,7 +70,7 @@ def select(
         InfrastructureError: a repository's server does not answer as it should.
 
     """
-    directory, names = Path(options.directory), options.packages
+    directory = Path(options.directory)
     found = read_definitions(options, options.directory, arch)
     for line in found.words():
         say(line)
@@ -81,28 +81,21 @@ def select(
         asked = ask_repositories(found.packages, directory, arch, named)
     for line in asked.words:
         say(line)
-    have = asked.common
     graph = Graph(
-        found.packages, arch=arch.apk, repository=have, own=asked.own, broken=found.broken
+        found.packages,
+        arch=arch.apk,
+        repository=asked.common,
+        own=asked.own,
+        broken=found.broken,
     )
-    there = {package.name for package in found.packages if offers(have.versions, package)}
     foreign = foreign_needs(graph, arch)
-    causes = {**foreign, **graph.broken_needs}
-    stopped: frozenset[str] = frozenset()
-    if options.only and names:
-        whole = order = graph.order(names)
-    elif names:
-        whole = graph.closure(names, stopped_too=True)
-        order = graph.closure(names, there)
-        refuse_needs(foreign[one.name] for one in order if one.name in foreign)
-    else:
-        whole = graph.order()
-        stopped = graph.stopped(causes, there)
-        order = [one for one in whole if one.name not in there and one.name not in stopped]
+    there = {one.name for one in found.packages if offers(asked.common.versions, one)}
+    chosen = _choose(options, graph, there, foreign)
+    order = chosen.order
     targets = makefile.targets(order, arch)
     for line in makefile.file_notes(order):
         say(line)
-    if order == whole and not names and makefile.has_all:
+    if order == chosen.whole and not options.packages and makefile.has_all:
         targets = ["all"]
     for line in makefile.target_notes(targets):
         say(line)
@@ -117,13 +110,52 @@ def select(
         targets=tuple(targets),
         makefile=makefile,
         definitions=found,
-        left_out=len(whole) - len(order) - len(stopped),
+        left_out=len(chosen.whole) - len(order) - len(chosen.stopped),
         missing=missing,
         external=find_places(graph, external),
         there={name: find_offers(graph, name) for name in external},
         refusals=find_refusals(graph, inside),
         names=graph.names,
         repositories=asked,
-        stopped=stopped,
-        causes=causes,
+        stopped=chosen.stopped,
+        causes={**foreign, **graph.broken_needs},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chosen:
+    """The packages that are built, and why others are not."""
+
+    whole: Sequence[Package]
+    """What is asked for, whatever a repository has; dependencies come first here and below."""
+    order: Sequence[Package]
+    """What is built of these."""
+    stopped: frozenset[str] = frozenset()
+    """Those that are left out, because what they need cannot be built."""
+
+
+def _choose(
+    options: SelectionOptions,
+    graph: Graph,
+    there: Collection[str],
+    foreign: Mapping[str, object],
+) -> _Chosen:
+    """Choose packages of a graph, of which a repository has those that are `there`.
+
+    `foreign` has by their names those that need what is for another architecture, and which need that is.
+
+    Raises:
+        UsageError: a name is unknown, or needs a broken definition or one for another architecture.
+
+    """
+    names = options.packages
+    if options.only and names:
+        order = graph.order(names)
+        return _Chosen(whole=order, order=order)
+    if names:
+        whole, order = graph.closure(names, stopped_too=True), graph.closure(names, there)
+        refuse_needs(foreign[one.name] for one in order if one.name in foreign)
+        return _Chosen(whole=whole, order=order)
+    whole, stopped = graph.order(), graph.stopped({**foreign, **graph.broken_needs}, there)
+    order = [one for one in whole if one.name not in there and one.name not in stopped]
+    return _Chosen(whole=whole, order=order, stopped=stopped)
