@@ -1,4 +1,7 @@
-"""A file of variables, compared with what melange makes of it. None names another: their order is random there."""
+"""A file of variables, compared with what melange makes of it.
+
+None names another: their order is random there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP proxy, on loopback unless a test says where: forwards what it is asked for, and notes who asked for what."""
+"""An HTTP proxy, on loopback unless a test says where: it forwards, and notes who asked for what."""
 
 from __future__ import annotations
 

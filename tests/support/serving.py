@@ -1,4 +1,4 @@
-"""Handlers of `http.server` or `socketserver` behind a server on loopback that ends at once, with all that it opened."""
+"""Handlers of `http.server` or `socketserver` on loopback; their server ends at once, with all it opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How `--help` is shown, and the examples in it. `dag --help` imports this, so it imports nothing but click."""
+"""How `--help` is shown, and the examples in it.
+
+`dag --help` imports this, so it imports nothing but click.
+"""
 
 from __future__ import annotations
 

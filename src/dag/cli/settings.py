@@ -38,7 +38,8 @@ def read_settings(
 ) -> dict[str, object]:
     """Read what `dag.toml` says for `command`, as click's default map: parameter name → value.
 
-    `section` is the command's own table, and `on` the value of its --on, if it has that. Where the file says so goes into the context's meta.
+    `section` is the command's own table, and `on` the value of its --on, if it has that. Where the file
+    says so goes into the context's meta.
 
     Raises:
         UsageError: the file is no TOML, a key belongs to no flag, or a value has another type.

@@ -1,4 +1,4 @@
-"""What `dag publish` says of a store in a cluster is what the store has, and not what an answer has room for."""
+"""What `dag publish` says of a store in a cluster is what that has, and not what an answer has room for."""
 
 from __future__ import annotations
 

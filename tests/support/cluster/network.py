@@ -1,4 +1,4 @@
-"""Servers at addresses of every kind, which the machine of the cluster has for a while, and who reaches them."""
+"""Servers at addresses of every kind, which the cluster's machine has for a while, and who reaches them."""
 
 from __future__ import annotations
 

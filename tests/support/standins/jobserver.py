@@ -3,9 +3,9 @@
     python -m tests.support.standins.jobserver PLAN
 
 PLAN is a file of JSON: for each package, under its name, the seconds that its Pod takes, the last words
-of its agent, and the lines of that one's log. A Job for none of them ends at once. The first line on the standard output is the
-port. What there was of objects and requests is at `/stats`. It knows what the client of Jobs asks for,
-in the forms of the real one: lists, watches, making, reading, deleting.
+of its agent, and the lines of that one's log. A Job for none of them ends at once. The first line on
+the standard output is the port. What there was of objects and requests is at `/stats`. It knows what
+the client of Jobs asks for, in the forms of the real one: lists, watches, making, reading, deleting.
 """
 
 from __future__ import annotations

@@ -149,8 +149,9 @@ def build_script(
     It has the throwaway key made by `key_maker`, or copies the one at `mounted_key` to
     `variables.key`. It makes what lies in `packages/` count as built, runs make, and forwards SIGTERM
     to it. It ends with the exit code of make; or with `REFUSED`, and then the reason is in
-    the container's termination message. `makefile` is the text of dag's own Makefile if make is to
-    take that, and not the one in the workspace. If make ended well and made no package, `MADE_NOTHING` is there.
+    the container's termination message, where `MADE_NOTHING` is if make ended well and made no package.
+    `makefile` is the text of dag's own Makefile if make is to take that, and not the one in the
+    workspace.
 
     The last line tells how many lines and bytes the log before it has (see `read_trailer`): the API
     server serves only the newest file of a rotated log, so a loss could not be seen from outside.
@@ -164,8 +165,8 @@ def build_script(
     the script refuses to build where this cannot be had. With `hermetic` steps have no network, and
     when one fails, ours says what it wanted and did not find in the cache; melange keeps its own
     network for package repositories. With `check_path`, for a Makefile that does not call $(MELANGE),
-    make is asked first whether its recipes find our bwrap. With `confined` the script refuses to build outside of a user
-    namespace.
+    make is asked first whether its recipes find our bwrap. With `confined` the script refuses to build
+    outside of a user namespace.
 
     It holds `pipes`, which are two at most, open until it ends, whatever ends it, and writes a line
     into each: another container sees by that when it begins and when it has ended. It waits until

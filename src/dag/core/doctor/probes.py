@@ -1,7 +1,7 @@
 """Describes small Pods that try on a node what a build will need there, and judges what they say.
 
-Each has one container and one question. They run with the service account, on the nodes and within the confinement of the build. What they
-have to say is their termination message, so that no log need be read.
+Each has one container and one question. They run with the service account, on the nodes and within the
+confinement of the build. What they have to say is their termination message, so that no log need be read.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ BATCH = "batch"
 def permissions_for_jobs(*, claim: bool, out: bool) -> list[Permission]:
     """Return what is needed to run units as Jobs, to follow them, to read how they ended, and to drive alone.
 
-    With `claim` the store is a volume, which is looked at first. With `out`, what is published can be fetched through a Pod, too.
+    With `claim` the store is a volume, which is looked at first. With `out`, what is published can be
+    fetched through a Pod, too.
     """
     needed = [
         Permission(verb, "jobs", group=BATCH)

@@ -48,7 +48,7 @@ def read_resources(tree: NodeReader, node: Node | None) -> DeclaredResources:
 
 
 def _wrong_quantities(texts: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield the fields of `package.resources` that are no quantities: their names, what is wrong, a remedy."""
+    """Yield the fields of `package.resources` that are no quantities: name, what is wrong, remedy."""
     for name in get_args(Resource):
         try:
             if texts.get(name):

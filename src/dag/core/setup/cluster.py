@@ -85,7 +85,8 @@ class ClusterSettings:
     """Annotations of the service account, by which clouds tie it to an identity of theirs."""
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
-    """The users and groups that may run `dag pod` and `dag build` in the namespace, as the API server names them."""
+    """The users and groups that may run `dag pod` and `dag build` in the namespace, by the names that
+    the API server has for them."""
     closes_network: bool = False
     """Whether builds reach no address of the cluster, and none of the network around it."""
     reached: Sequence[str] = ()
