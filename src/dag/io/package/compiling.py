@@ -80,7 +80,7 @@ class CompileCheck:
     def refused(
         self, found: Definitions, packages: Sequence[Package], arch: Arch
     ) -> dict[str, tuple[FileProblem, ...]]:
-        """Return what is wrong with those of `packages` that melange cannot compile or build, by their files."""
+        """Return what is wrong with those of `packages` that melange cannot compile or build, by file."""
         unbuildable = {one.file: one.unbuildable for one in packages if one.unbuildable}
         if not Path(self._melange).is_file():
             return unbuildable  # whoever needs it will say so

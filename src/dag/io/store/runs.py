@@ -191,7 +191,7 @@ class Runs:
             yield self.of(self._old_id(), self._old)
 
     def early(self, words: str = "") -> Run | None:
-        """Return the newest run whose id begins so, if it has no journal yet: that of Jobs comes at its end."""
+        """Return the newest run whose id begins so, if it has no journal yet: Jobs bring it at the end."""
         names = sorted(filter(is_run_id, self._objects.folders(RUNS)), reverse=True)
         name = next((one for one in names if one.startswith(words)), None)
         run = None if name is None else self.of(name)
