@@ -63,7 +63,7 @@ def listening(*places: Place) -> Iterator[None]:
 def trying(places: Mapping[str, Place]) -> str:
     """Return the script of a shell that tries all places at once, and says which it has reached."""
     lines = [
-        f"(busybox nc -w 5 {address} {port} </dev/null >/dev/null 2>&1 && echo reached {name}) &"
+        f"(busybox nc -w 15 {address} {port} </dev/null >/dev/null 2>&1 && echo reached {name}) &"
         for name, (address, port) in places.items()
     ]
     asked = f"busybox nslookup a.example {HOST_ADDRESS} >/dev/null 2>&1 && echo reached udp"
@@ -82,6 +82,8 @@ def serve(dag: Dag, name: str, node: str, namespace: str = "") -> str:
         "name": "c",
         "image": dag.cluster.base_image,
         "command": ["busybox", "httpd", "-f", "-p", "8080", "-h", "/etc"],
+        # Without it, a pod is ready as soon as the program runs, whether or not it listens.
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
     }
     spec = {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container]}
     within = Dag(dag.cluster, namespace or dag.namespace, dag.directory)
