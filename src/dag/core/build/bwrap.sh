@@ -39,7 +39,8 @@ say() { echo "dag: $*" >&2; }
 give_up() { say "$*"; exit 1; }
 [ $# -gt 0 ] || give_up 'this bwrap was given no command'
 # melange gives steps nothing of its environment, and what it is given itself for them it writes into
-# packages. So the proxies are added here; one with a login is no step's business.
+# packages. So the proxies are added here; one with a login is no step's business. A step can read the
+# environment of bwrap, too, which is its process 1: that has the PATH, and no login.
 added='' value=''
 for word; do
   shift
@@ -52,7 +53,7 @@ for word; do
     [ -e "$here/hermetic" ] || set -- "$@" --setenv "$name" "$value"
   done
 done
-[ ! -e "$here/trusted" ] || exec "$here/bwrap" "$@"
+[ ! -e "$here/trusted" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
 for step; do :; done
 : >"$here/called" || give_up "$here cannot be written"
 
@@ -224,7 +225,7 @@ set -- --unshare-user --unshare-ipc --unshare-uts --die-with-parent "$@"
 set -- --setenv dag_out "$out" "$@"
 [ ! -e "$here/hermetic" ] || set -- --unshare-net "$@"
 [ ! -e "$here/root" ] || set -- --cap-add CAP_SYS_RESOURCE --setenv dag_namespaces "$namespaces" "$@"
-[ -e "$here/root" ] || [ -e "$here/hermetic" ] || exec "$here/bwrap" "$@"
+[ -e "$here/root" ] || [ -e "$here/hermetic" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
 
 # ---- beside the step ----------------------------------------------------------------------------
 
@@ -274,5 +275,5 @@ pipes=$here/pipes.$$ child=''
 attend </dev/null &
 set -- --json-status-fd 9 "$@"
 exec 9>"$pipes/said"
-[ -e "$here/root" ] || exec "$here/bwrap" "$@"
-exec "$here/bwrap" --info-fd 8 --userns-block-fd 7 "$@" 7<>"$pipes/go" 8>&9
+[ -e "$here/root" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
+exec env -i PATH="$PATH" "$here/bwrap" --info-fd 8 --userns-block-fd 7 "$@" 7<>"$pipes/go" 8>&9
