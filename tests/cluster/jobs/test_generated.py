@@ -28,6 +28,11 @@ pytestmark = [
 SEED = 14
 COUNT = 60
 BLOBS = ".dag/blobs/sha256/"
+OWNED = """mkdir -p "${{targets.destdir}}/usr/bin"
+echo x >"${{targets.destdir}}/usr/bin/owned"
+chown 12:34 "${{targets.destdir}}/usr/bin/owned"
+chmod 4755 "${{targets.destdir}}/usr/bin/owned\""""
+"""Steps of root give files to other owners, as those of real distributions do."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Distribution:
 @pytest.fixture(scope="module")
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
     place = tmp_path_factory.mktemp("generated")
-    generate(place / "d", count=COUNT, seed=SEED)
+    generate(place / "d", count=COUNT, seed=SEED, work=OWNED)
     build(place / "d", place / "here")
     return Distribution(place / "d", blobs(files(place / "here")))
 

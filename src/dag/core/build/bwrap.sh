@@ -224,7 +224,8 @@ unset IFS
 set -- --unshare-user --unshare-ipc --unshare-uts --die-with-parent "$@"
 set -- --setenv dag_out "$out" "$@"
 [ ! -e "$here/hermetic" ] || set -- --unshare-net "$@"
-[ ! -e "$here/root" ] || set -- --cap-add CAP_SYS_RESOURCE --setenv dag_namespaces "$namespaces" "$@"
+# In a pod, root has few capabilities, and bwrap would pass on no others. These count in the namespace alone.
+[ ! -e "$here/root" ] || set -- --cap-add ALL --setenv dag_namespaces "$namespaces" "$@"
 [ -e "$here/root" ] || [ -e "$here/hermetic" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
 
 # ---- beside the step ----------------------------------------------------------------------------

@@ -9,8 +9,12 @@ from dag.core.kube.objects import KubeObject
 
 AGENT_USER = 65532
 """User of the agent's containers beside the build. It is neither root nor the build's."""
-_BUILDER = 1000
-"""User of a pod without privilege. Any but root will do: bubblewrap makes a user namespace itself."""
+_BUILDER = 0
+"""User of a pod without privilege, who is root in its user namespace and nobody on the node.
+
+To steps of any other user melange gives one single id, and what they give to root or to others fails,
+or comes out as another package where they pass over that.
+"""
 
 
 def volume_mounts(
