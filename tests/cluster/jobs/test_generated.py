@@ -31,7 +31,7 @@ BLOBS = ".dag/blobs/sha256/"
 OWNED = """mkdir -p "${{targets.destdir}}/usr/bin"
 echo x >"${{targets.destdir}}/usr/bin/owned"
 chown 12:34 "${{targets.destdir}}/usr/bin/owned"
-chmod 4755 "${{targets.destdir}}/usr/bin/owned\""""
+chmod 0750 "${{targets.destdir}}/usr/bin/owned\""""
 """Steps of root give files to other owners, as those of real distributions do."""
 
 

@@ -58,7 +58,8 @@ def _places() -> dict[str, str]:
     jobs = "--on kubernetes"
     places = {"probe": f"--on pod or {jobs}"}
     for field in (pod.keys() | build.keys()) - {"on"}:
-        is_local = field in build and build[field] != jobs
+        # The doctor of this machine holds --disk against the room for the store.
+        is_local = field == "disk" or (field in build and build[field] != jobs)
         has = {"--on pod": field in pod, jobs: field in build, "--on local": is_local}
         if not all(has.values()):
             alone = {**pod, **build}[field] if (field in pod) != (field in build) else ""

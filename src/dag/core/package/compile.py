@@ -35,7 +35,7 @@ from dag.core.package.model import (
 from dag.core.package.nametext import names_in_text
 from dag.core.package.pipelines import Compiler, Table
 from dag.core.package.problems import Broken, FileProblem
-from dag.core.package.resources import read_resources
+from dag.core.package.quantities import read_resources
 from dag.core.package.scalars import number_in, number_of
 from dag.core.package.shapes import is_other, may_define
 from dag.core.package.step import MAX_STEPS, PipelineStep, StepReader, replace_in_steps

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 class DirectoryObjects(Objects):
     """Objects that are files below a directory, which several machines may have mounted."""
 
-    no_version = ""
-
     def __init__(self, root: Path, lock: Path) -> None:
         """Use a directory, which may not be there yet, and the file whose lock guards changes."""
         self._root = root
@@ -46,6 +44,9 @@ class DirectoryObjects(Objects):
     def path(self, name: str) -> Path:
         """Return the path of an object's file."""
         return self._root / check_key(name)
+
+    def require_conditions(self, name: str, data: bytes) -> None:
+        """Do nothing: here conditions go by a lock of ours."""
 
     def list(self, folder: str) -> Iterator[ObjectFacts]:
         """Yield the objects below a folder, in any order; none if there is no such folder."""

@@ -80,8 +80,8 @@ class Objects(ABC):
 
     at_once: ClassVar[int] = 1
     """How many objects are best asked for at the same time."""
-    no_version: ClassVar[str]
-    """A version that no object has."""
+    no_version: ClassVar[str] = ""
+    """A version that no object has, where a server compares them."""
 
     @abstractmethod
     def address(self, name: str) -> str:
