@@ -54,6 +54,7 @@ ASKED: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ASKED)
 def test_a_proxy_that_wants_a_login_is_told(
     proxy: Forwarder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str

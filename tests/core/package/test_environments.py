@@ -41,6 +41,7 @@ def test_what_is_decided_together_is_what_each_installs_alone(
     compare(case, externals=externals)
 
 
+@pytest.mark.long
 def test_thousands_of_environments_and_many_are_plain() -> None:
     seen: Counter[bool] = Counter()
     for seed in range(700):
@@ -48,6 +49,7 @@ def test_thousands_of_environments_and_many_are_plain() -> None:
     assert seen[True] > seen[False] / 20
 
 
+@pytest.mark.long
 def test_without_room_fewer_are_plain_and_all_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [Chance(Random(seed)).case() for seed in range(200)]
     roomy = sum((compare(case, externals=True) for case in cases), Counter[bool]())
@@ -135,6 +137,7 @@ def test_a_long_circle_is_one_set() -> None:
     assert environments.install(0) == environments.install(1) == frozenset(range(size))
 
 
+@pytest.mark.long
 def test_a_name_that_thousands_provide_takes_no_time() -> None:
     size = 8_000
     several = [Candidate(f"p{number}", "1-r0", provides=("v=1", "w")) for number in range(size)]

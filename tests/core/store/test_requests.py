@@ -114,6 +114,7 @@ def test_names_that_lead_elsewhere_are_refused_although_they_are_signed(
         decode_request(encode_request(made, sign), [public()])
 
 
+@pytest.mark.long
 def test_one_that_no_signer_would_take_is_not_made() -> None:
     many = request(*[record(1)] * (SIGNING_REQUEST.most // 300))
     with pytest.raises(TooLarge):
@@ -166,6 +167,7 @@ def test_requests_and_answers_have_names_of_their_own() -> None:
         assert read_request_name(name, "x86_64") is None
 
 
+@pytest.mark.long
 def test_a_signer_remembers_no_more_than_it_can_read_again() -> None:
     attested, engine = Attestations(), "0" * 64
     unit = request_unit(record(1), is_attested=True)

@@ -264,6 +264,7 @@ def test_a_directory_without_definitions_is_refused(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "nowhere")
 
 
+@pytest.mark.long
 def test_processes_and_cache_change_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
