@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from dag.io.connections import no_connection
+from dag.io.connections import no_connection, useless_proxy
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,17 @@ def test_behind_a_proxy_it_is_the_proxy_that_must_be_reached(
     assert no_connection("http://nowhere.invalid/a") == (
         "there is no connection to the proxy 127.0.0.1: Connection refused"
     )
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("http://a:port", "it is no URL"),
+        ("http://[::1", "it is no URL"),
+        ("http://a b:1", "it is no URL"),
+        ("http://", "it names no host"),
+        ("ftp://a.example:1", "it names a proxy of the kind ftp"),
+    ],
+)
+def test_what_can_be_no_proxy_is_told(proxy: str, why: str) -> None:
+    assert (useless_proxy(proxy) or "").startswith(why)

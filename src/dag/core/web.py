@@ -19,6 +19,11 @@ MAX_REDIRECTS = 10
 
 PROXY_LOGIN = "the proxy wants a login, which http://USER:PASSWORD@HOST:PORT in its variable is"
 """What to do about HTTP 407."""
+TOO_LARGE_FOR_SERVER = (
+    "the server, or a proxy before it, takes nothing of that size: let who runs it raise the limit"
+    " (client_max_body_size of nginx)"
+)
+"""What to do about HTTP 413."""
 
 _SECRET_PARAMETER = re.compile(r"token|key|secret|sig|passw|auth|credential", re.IGNORECASE)
 _SECRET_WORDS = re.compile(

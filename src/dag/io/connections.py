@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from dag.io.proxies import is_excepted, proxy_variables
+from dag.io.proxies import is_excepted, proxy_fault, proxy_variables
 
 _PORTS = {"http": 80, "https": 443, "git": 9418, "ssh": 22}
 _SECONDS = 10.0
@@ -75,7 +75,11 @@ def useless_proxy(proxy: str) -> str | None:
 
     from dag.io.web import tls_context
 
+    if why := proxy_fault(proxy):
+        return f"it {why}"
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme not in _PORTS:
+        return None
     host = parts.hostname or ""
     login = ""
     if parts.username is not None:

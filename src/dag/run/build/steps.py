@@ -29,12 +29,7 @@ _OURS = "dag: "
 
 
 def environment_of_builds(options: ProxyOptions) -> dict[str, str]:
-    """Return the whole environment of the processes of a build.
-
-    Raises:
-        UsageError: there are exceptions from no proxy.
-
-    """
+    """Return the whole environment of the processes of a build."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**kept, **proxies_here(options, os.environ), "LC_ALL": "C.UTF-8"}
 

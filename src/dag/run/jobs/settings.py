@@ -38,7 +38,7 @@ def store_settings(
     """Return the settings of Jobs of no run yet, without their images.
 
     Raises:
-        UsageError: the flags name no store that all nodes reach, or exceptions from no proxy.
+        UsageError: the flags name no store that all nodes reach.
 
     """
     return JobSettings(

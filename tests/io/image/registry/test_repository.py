@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from dag.core.image.archive import file_of
-from dag.core.image.descriptors import Blob
 from dag.core.image.layers import INDEX_TYPE, canonical_json
 from dag.io.image.bundle import push_bundle
 from dag.io.image.registry.refusals import (
@@ -24,17 +23,9 @@ from dag.io.image.registry.repository import ImageRepository, resolve
 from dag.io.image.registry.requests import RETRIES, Body, RegistryTransport
 from tests.support.faults import FaultProxy, Origin
 from tests.support.registries import Server, base_image, skopeo
+from tests.support.uploads import DATA, Waits, blob, host_of, upload
 
 pytestmark = pytest.mark.usefixtures("no_credentials")
-
-DATA = b"a layer of some size " * 20_000
-
-
-class Waits(list[float]):
-    """A stand-in for the clock, which records how long the client would have waited."""
-
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
 
 
 @pytest.fixture
@@ -47,18 +38,6 @@ def repository(proxy: FaultProxy, waits: Waits, request: Any) -> Iterator[ImageR
     name = f"t/{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}"
     with RegistryTransport(host_of(proxy), sleep=waits) as transport:
         yield ImageRepository(transport, name, writes=True)
-
-
-def host_of(server: FaultProxy | Origin) -> str:
-    return server.url.removeprefix("http://")
-
-
-def blob(data: bytes) -> Blob:
-    return Blob("application/octet-stream", f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
-
-
-def upload(repository: ImageRepository) -> int:
-    return repository.upload(blob(DATA), Body.of(DATA))
 
 
 def test_a_blob_is_uploaded_once(proxy: FaultProxy, repository: ImageRepository) -> None:
@@ -328,47 +307,6 @@ def test_a_manifest_whose_blobs_are_not_known_for_a_moment_is_tried_again(
     assert "does somebody delete there?" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("status", [200, 201, 204])
-def test_an_upload_is_done_whatever_success_a_registry_calls_it(status: int) -> None:
-    with Origin() as origin:
-        origin.on("POST", "uploads").answer(202, {"Location": "/up?state=a%2Fb"})
-        origin.on("PUT", "^/up").answer(status)
-        with RegistryTransport(host_of(origin)) as transport:
-            assert upload(ImageRepository(transport, "a", writes=True)) == len(DATA)
-        asked = origin.exchanges[-1].request.target
-    assert asked == f"/up?state=a%2Fb&digest={blob(DATA).digest.replace(':', '%3A')}"
-
-
-@pytest.mark.parametrize("to", ["http://storage.example/x?state=signed", "ftp://127.0.0.1/x"])
-def test_nothing_is_uploaded_to_where_others_could_read_it(to: str) -> None:
-    with Origin() as origin:
-        origin.on("POST", "uploads").answer(202, {"Location": to})
-        with RegistryTransport(host_of(origin)) as transport:
-            repository = ImageRepository(transport, "a", writes=True)
-            with pytest.raises(
-                RegistryError, match=r"wants what is uploaded at .*without https"
-            ) as caught:
-                upload(repository)
-    assert "signed" not in caught.value.message
-    assert "X-Forwarded-Proto" in (caught.value.hint or "")
-
-
-def test_who_does_not_answer_is_named_with_the_registry_that_led_there(waits: Waits) -> None:
-    with Origin() as gone:
-        elsewhere = gone.url
-    with Origin() as origin:
-        origin.on("POST", "uploads", times=None).answer(202, {"Location": f"{elsewhere}/up"})
-        with RegistryTransport(host_of(origin), sleep=waits) as transport:
-            repository = ImageRepository(transport, "a", writes=True)
-            with pytest.raises(RegistryError) as caught:
-                upload(repository)
-        asked, led = elsewhere.removeprefix("http://"), host_of(origin)
-    assert caught.value.message.startswith(
-        f"{asked}, to which registry {led} leads, cannot be reached: "
-    )
-    assert "pass on the Host that it was asked for" in (caught.value.hint or "")
-
-
 def test_a_page_in_the_place_of_words_is_told_by_its_title(
     proxy: FaultProxy, repository: ImageRepository
 ) -> None:
@@ -404,22 +342,6 @@ def test_a_refusal_says_what_may_help(
     with pytest.raises(Refused, match=f"{status} UNSUPPORTED: no") as caught:
         asked[method, path]()
     assert hint in (caught.value.hint or "")
-
-
-def test_redirects_have_an_end() -> None:
-    with Origin() as origin:
-        origin.redirect("/v2/a/manifests/1", f"{origin.url}/v2/a/manifests/1")
-        with pytest.raises(RegistryError, match="redirected again and again") as caught:
-            resolve(f"{host_of(origin)}/a:1")
-    assert "ask who runs it" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize("to", ["http://storage.example/x", "ftp://127.0.0.1/x"])
-def test_a_redirect_away_from_https_is_refused(to: str) -> None:
-    with Origin() as origin:
-        origin.redirect("/v2/a/manifests/1", to)
-        with pytest.raises(RegistryError, match="without https"):
-            resolve(f"{host_of(origin)}/a:1")
 
 
 @pytest.mark.parametrize("body", [b'{"errors":[{"code":"NAME_UNKNOWN"}]}', b"not here"])

@@ -10,7 +10,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 from dag.core.image.descriptors import parse_object
-from dag.core.web import PROXY_LOGIN, is_loopback, may_heal
+from dag.core.web import PROXY_LOGIN, TOO_LARGE_FOR_SERVER, is_loopback, may_heal
 from dag.errors import InfrastructureError
 from dag.io.retries import MayHeal
 from dag.io.web import certificate_hint, public_url
@@ -43,13 +43,7 @@ _SILENCES = {
     "WriteTimeout": "it stopped reading what was sent",
 }
 
-_BY_STATUS = {
-    407: PROXY_LOGIN,
-    413: (
-        "the registry, or a proxy before it, takes nothing of that size: let who runs it raise the"
-        " limit (client_max_body_size of nginx)"
-    ),
-}
+_BY_STATUS = {407: PROXY_LOGIN, 413: TOO_LARGE_FOR_SERVER}
 _LONGEST_TEXT = 300
 _TITLE = re.compile(r"<title\b[^>]*>([^<]{1,300})", re.IGNORECASE)
 

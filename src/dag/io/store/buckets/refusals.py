@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import unescape
 from itertools import islice
 
-from dag.core.web import PROXY_LOGIN, redact_text
+from dag.core.web import PROXY_LOGIN, TOO_LARGE_FOR_SERVER, redact_text
 from dag.io.connections import CLOSED_TO_POD, is_in_pod
 from dag.io.retries import RetryPolicy
 from dag.io.store.objects import CONDITIONS_HINT, HINT, StoreError
@@ -42,10 +42,6 @@ _OWN_SERVER = (
 _KEY = (
     "that server does not know the key that the environment has: is it whole, and for there? A proxy in"
     " between has to pass on the Host that it was asked for, with the port"
-)
-_TOO_LARGE = (
-    "the server, or a proxy before it, takes nothing of that size: let who runs it raise the limit"
-    " (client_max_body_size of nginx)"
 )
 _REGION_HINT = "$AWS_REGION must name the region of that bucket"
 _MISSING_HINT = "make it first, or is its name right?"
@@ -88,7 +84,7 @@ _HINTS = (
     ),
     (
         r"EntityTooLarge|RequestBodyTooLarge|\b413 [A-Z]",
-        _TOO_LARGE,
+        TOO_LARGE_FOR_SERVER,
     ),
     (r"ProxyAuthRequired|\b407 [A-Z]", PROXY_LOGIN),
     (r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|SSLError", _TRUST),
