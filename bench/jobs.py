@@ -57,10 +57,10 @@ from dag.io.store.local import Store  # noqa: E402
 from dag.report.terminal import Terminal  # noqa: E402
 from dag.run.build.builder import Builder  # noqa: E402
 from dag.run.build.engine import Engine  # noqa: E402
+from dag.run.build.planning import plan_in  # noqa: E402
 from dag.run.build.resolving import UnitResolver  # noqa: E402
 from dag.run.build.serving import PackageServer  # noqa: E402
 from dag.run.build.session import Build  # noqa: E402
-from dag.run.build.start import plan_in  # noqa: E402
 from dag.run.jobs.orders import make_orders  # noqa: E402
 from dag.run.jobs.runner import JobRunner  # noqa: E402
 from tests.support.bounds import bound_of_late_work  # noqa: E402
@@ -249,10 +249,10 @@ async def drive(config: str, build: Build | None, units: list[Unit], slots: int)
     else:
         resolver = UnitResolver.of(build)
         server = PackageServer(
-            repositories=build.repositories, named={}, arch=ARCH, melange="melange",
+            repositories=build.basis.repositories, named={}, arch=ARCH, melange="melange",
             public_key="melange.rsa.pub", bypass="",
         )  # fmt: skip
-        parts = (resolver, make_orders(build, resolver, server, SETTINGS.run, confined=True))
+        parts = (resolver, make_orders(build.basis, resolver, server, SETTINGS.run, confined=True))
     runner = TimedRunner(kube, SETTINGS, *parts, Terminal(verbosity=0))
     runner.watch = watch
     with tempfile.TemporaryDirectory() as place, Journal(Path(place, "journal")) as journal:
@@ -292,7 +292,7 @@ def run_here(slots: int, count: int) -> dict[str, Any]:
         place = Path(temporary)
         build = None if count else distribution(place)
         units = generated(count) if build is None else drawn(build.plan.units)
-        made = {one.name: one for one in build.graph.packages} if build else {}
+        made = {one.name: one for one in build.basis.graph.packages} if build else {}
         plan = {}
         for unit in units:
             if not unit.is_gate:

@@ -148,7 +148,7 @@ def tell_plan(build: Build) -> None:
     )
     from dag.report.words import blocked_lines, count, ring, some
 
-    plan, verbose = build.plan, build.options.verbose
+    plan, verbose = build.plan, build.basis.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
     stopped = {
         one.package.name: one.because for one in plan.skipped if one.absence is Absence.STOPPED
@@ -168,13 +168,13 @@ def tell_plan(build: Build) -> None:
             f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
             f"{ring(cycle.cycles[0])}"
         )
-        if holder := build.repositories.holder(cycle.openers):
+        if holder := build.basis.repositories.holder(cycle.openers):
             say(f"{holder} has what may open it: -r makes that known to all packages")
     names = (step.package.name for step in plan.steps)
-    tell_missing(build.graph, names, verbose=verbose, repositories=build.repositories)
+    tell_missing(build.basis.graph, names, verbose=verbose, repositories=build.basis.repositories)
     for line in opened_lines(plan.dropped, verbose=verbose):
         say(line)
-    for line in too_large_lines(plan, build.limits):
+    for line in too_large_lines(plan, build.basis.builder.limits):
         say(line)
 
 
@@ -184,9 +184,9 @@ def _print_plans(builds: Sequence[Build], exit_code: int, *, as_json: bool) -> N
 
     plans = []
     for build in builds:
-        has = build.repositories.common.versions
-        openings = find_openings(build.graph, build.plan, has, build.finished.records)
-        plans.append(LimitedPlan(build.plan, build.limits, build.about, openings))
+        has = build.basis.repositories.common.versions
+        openings = find_openings(build.basis.graph, build.plan, has, build.finished.records)
+        plans.append(LimitedPlan(build.plan, build.basis.builder.limits, build.about, openings))
     several = len(plans) > 1
     if as_json:
         show_document(

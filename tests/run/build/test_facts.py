@@ -15,8 +15,9 @@ from dag.errors import UsageError
 from dag.io.store.local import Store
 from dag.run.build.builder import Builder
 from dag.run.build.facts import find_facts, require_same
+from dag.run.build.inputs import read_inputs
+from dag.run.build.planning import plan_in
 from dag.run.build.session import Build
-from dag.run.build.start import plan_in
 from tests.support.gitrepos import commit, git
 
 ARCH = Arch.parse("x86_64")
@@ -37,8 +38,9 @@ def plan(directory: Path, place: Path, facts: DirectoryFacts | None = None) -> B
 
 
 def own_inputs(build: Build) -> dict[str, str]:
-    inputs = build.inputs(build.graph.packages)
-    return {one.name: inputs.of(one, {}).own for one in build.graph.packages}
+    packages = build.basis.graph.packages
+    inputs = read_inputs(build.basis, packages)
+    return {one.name: inputs.of(one, {}).own for one in packages}
 
 
 @pytest.fixture
@@ -70,13 +72,13 @@ def test_what_is_handed_over_stands_for_git_and_melange(
     origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = plan(origin, tmp_path / "store")
-    facts = find_facts(there)
+    facts = find_facts(there.basis)
     assert facts.epochs == {"a": 1_700_001_000, "b": 1_700_002_000}
     assert [*facts.refused] == ["wrong.yaml"]
     promised = own_inputs(there)
     copy = copied(origin, monkeypatch)
     here = plan(copy, tmp_path / "other", facts)
-    require_same(here, facts)
+    require_same(here.basis, facts)
     assert own_inputs(here) == promised
     assert [one.package.name for one in here.plan.steps] == ["a", "b"]
     # Without what is handed over, the same directory is another one.
@@ -84,21 +86,21 @@ def test_what_is_handed_over_stands_for_git_and_melange(
     assert own_inputs(alone) != promised
     assert "wrong" in {one.package.name for one in alone.plan.steps}
     for one in (there, here, alone):
-        one.store.close()
+        one.basis.store.close()
 
 
 def test_a_directory_that_is_another_one_is_refused(
     origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = plan(origin, tmp_path / "store")
-    facts = find_facts(there)
+    facts = find_facts(there.basis)
     copy = copied(origin, monkeypatch)
     (copy / "a.yaml").write_text(text("a") + "# changed\n")
     here = plan(copy, tmp_path / "other", facts)
     with pytest.raises(UsageError, match="not what was planned"):
-        require_same(here, facts)
+        require_same(here.basis, facts)
     for one in (there, here):
-        one.store.close()
+        one.basis.store.close()
 
 
 def test_settings_that_are_left_out_of_a_bundle_are_missed(
@@ -106,10 +108,10 @@ def test_settings_that_are_left_out_of_a_bundle_are_missed(
 ) -> None:
     (origin / "dag.toml").write_text('[melange]\npackage-append = ["busybox"]\n')
     there = plan(origin, tmp_path / "store")
-    facts = find_facts(there)
+    facts = find_facts(there.basis)
     copy = copied(origin, monkeypatch)
-    require_same(plan(copy, tmp_path / "other", facts), facts)
+    require_same(plan(copy, tmp_path / "other", facts).basis, facts)
     (copy / "dag.toml").unlink()
     with pytest.raises(UsageError, match="not what was planned"):
-        require_same(plan(copy, tmp_path / "third", facts), facts)
-    there.store.close()
+        require_same(plan(copy, tmp_path / "third", facts).basis, facts)
+    there.basis.store.close()

@@ -18,7 +18,7 @@ from dag.core.package.apk import Apk
 from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.shell import ShellScript
 from dag.core.store.records import Built, Record
-from dag.run.build.inputs import read_inputs
+from dag.run.build.inputs import find_epochs, shared_inputs
 from dag.run.build.start import plan_build
 from tests.support.gitrepos import commit, git
 
@@ -67,18 +67,14 @@ def read(
     version: str = "0.56.0",
     **variables: object,
 ) -> UnitInputs:
-    build = plan_build(BuildOptions(directory=str(place)), print)
+    basis = plan_build(BuildOptions(directory=str(place)), print).basis
     given = {"arch": X86, "source_date_epoch": 0, "cache_dir": str(place), **variables}
-    return read_inputs(
-        build.graph.packages,
-        directory=place,
-        graph=build.graph,
-        parts=build.parts,
-        fingerprints=build.fingerprints,
-        store=build.store,
-        variables=MakeVariables(**given),  # type: ignore[arg-type]
-        script=ShellScript(script, ()),
-        melange=version,
+    variables_given = MakeVariables(**given)  # type: ignore[arg-type]
+    return UnitInputs(
+        basis.graph,
+        shared_inputs(basis.parts, variables_given, ShellScript(script, ()), version),
+        fingerprints=basis.fingerprints,
+        epochs=find_epochs(basis, basis.graph.packages),
         repository=lambda _: PackageRepository(listed),
     )
 
@@ -204,19 +200,19 @@ def test_in_a_shallow_clone_the_time_is_that_of_the_last_record(
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{place}", str(clone))
     inputs = read(clone)
     assert inputs.epoch("a") == 1_700_000_006
-    build = plan_build(BuildOptions(directory=str(clone)), print)
-    build.store.prepare()
+    basis = plan_build(BuildOptions(directory=str(clone)), print).basis
+    basis.store.prepare()
     record = Record(
         name="a",
         version="1-r0",
         key="0" * 64,
-        fingerprint=build.fingerprints["a"],
+        fingerprint=basis.fingerprints["a"],
         epoch=1_700_000_001,
         seconds=1,
         built=(),
     )
-    build.store.objects.create(f"records/x86_64/a/{record.key}/{record.result}.json", b"")
-    path = build.store.state / f"records/x86_64/a/{record.key}/{record.result}.json"
+    basis.store.objects.create(f"records/x86_64/a/{record.key}/{record.result}.json", b"")
+    path = basis.store.state / f"records/x86_64/a/{record.key}/{record.result}.json"
     path.unlink()
     path.write_bytes(msgspec.json.encode(record))
     assert read(clone).epoch("a") == 1_700_000_001

@@ -12,8 +12,8 @@ from dag.core.build.twice import second_of
 from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
 from dag.run.build.builder import Builder
+from dag.run.build.planning import plan_in
 from dag.run.build.resolving import UnitResolver
-from dag.run.build.start import plan_in
 from tests.support.apks import file_in, make_apk, read
 from tests.support.builds import Make, apks, definition, leftovers, run
 

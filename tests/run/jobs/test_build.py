@@ -3,158 +3,177 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from dag.core.build.result import Result
-from dag.core.jobs.capacity import ClusterCapacity
 from dag.core.jobs.handover import Handover
-from dag.core.jobs.history import RunFiles
-from dag.core.jobs.listing import StoreListing
+from dag.core.jobs.history import decode_files
 from dag.core.jobs.options import UnitBuildOptions
 from dag.errors import InfrastructureError
 from dag.report.terminal import Terminal
+from dag.run.build.facts import find_facts
 from dag.run.build.group import BuildGroup
-from dag.run.build.session import Build
-from dag.run.jobs import build as module
+from dag.run.build.start import plan_build
 from dag.run.jobs.build import ChosenRun, ClusterBuild
-from dag.run.jobs.start import ClusterBuilds
-from dag.run.jobs.stores import LearntNeeds, StoreAgent
+from dag.run.jobs.clusterstore import ClusterStore
+from dag.run.jobs.images import HandedImages
+from dag.run.jobs.start import ClusterBuilds, ClusterOutcome
 from tests.core.jobs.test_handover import handover
-from tests.run.jobs.conftest import answer
-from tests.support.faults import Answer, Incoming, Origin
 from tests.support.kubeconfigs import kubeconfig
 from tests.support.orders import SETTINGS
-from tests.support.podstories import Json
-from tests.support.runs import made_run
+from tests.support.standins.agentserver import AgentServer, agents_served, listing
+from tests.support.standins.jobserver import Course, Object
 
 RUN = SETTINGS.run
-LOST = InfrastructureError("the agent's node is gone")
-EARLIER: Json = {
-    "metadata": {"name": "dag-x", "uid": "job", "labels": {"dag/run": "20251231-000000-000abc"}}
+EARLIER: Object = {
+    "metadata": {
+        "name": "dag-x",
+        "uid": "job",
+        "labels": {"dag/run": "20251231-000000-000abc"},
+        "annotations": {"dag/package": "p0", "dag/attempt": "1", "dag/bundle": "dag@sha256:0"},
+    }
 }
-
-
-class Planned:
-    """A plan that has nothing to build, as far as a build on a cluster asks it."""
-
-    plan = SimpleNamespace(steps=())
-    arch = SETTINGS.arch
-
-    def __init__(self, cluster: ClusterBuild) -> None:
-        self._cluster = cluster
-
-    def unpublished(self) -> list[Any]:
-        return []
-
-    def end_without_units(self, run: str) -> Result:
-        kept = self._cluster.store.runs.begin(run)
-        kept.journal.write_bytes(b"what happened\n")
-        kept.keep_result(b"what came of it")
-        return made_run(0)
-
-
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
-    """Return the runs whose files agents are told to keep."""
-    found: list[tuple[str, bytes]] = []
-
-    async def keep_run(self: StoreAgent, files: RunFiles, _: LearntNeeds) -> None:
-        found.append((self.settings.run, files.journal))
-
-    monkeypatch.setattr(StoreAgent, "keep_run", keep_run)
-    return found
-
-
-@pytest.fixture
-def deleted(origin: Origin) -> list[str]:
-    """Return the paths of what is deleted."""
-    found: list[str] = []
-    origin.handle("/apis/batch/v1/namespaces/builds/jobs/dag-x", lambda one: _delete(found, one))
-    return found
-
-
-def _delete(found: list[str], request: Incoming) -> Answer:
-    found.append(f"{request.method} {request.target}")
-    return answer(200, {"kind": "Status", "status": "Success"})
-
-
-@pytest.fixture
-def options(tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> UnitBuildOptions:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    config = kubeconfig(tmp_path / "config", origin.url)
-    return UnitBuildOptions(
-        on="kubernetes", store="pvc://packages", kubeconfig=str(config), publish=False
-    )
-
-
-def opened(options: UnitBuildOptions, handed: Handover | None = None) -> ClusterBuild:
-    """Return a build that has looked at a store with a Job of an earlier run, and has no steps."""
-    made = ClusterBuild(options, replace(SETTINGS, run=""), Terminal(), handed)
-    made._seen = module._Seen(StoreListing(objects={}), ClusterCapacity(), (EARLIER,))
-    made.build = cast(Build, Planned(made))
-    return made
-
-
 CHOSEN = ChosenRun(id=RUN, name=RUN, bundle="", end=lambda: None)
 
 
-async def test_a_driver_that_finds_all_built_keeps_a_run_that_can_be_published(
-    options: UnitBuildOptions, kept: list[tuple[str, bytes]]
+@pytest.fixture
+def cluster() -> Iterator[AgentServer]:
+    with agents_served() as server:
+        server.add_job(EARLIER)
+        yield server
+
+
+@pytest.fixture
+def options(
+    tmp_path: Path, cluster: AgentServer, monkeypatch: pytest.MonkeyPatch
+) -> UnitBuildOptions:
+    """Return the flags of a build of one package, which the store has."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    directory = tmp_path / "definitions"
+    directory.mkdir()
+    (directory / "Makefile").write_text("package/%:\n\tmelange build ${MELANGE_EXTRA_OPTS}\n")
+    text = "package: {name: p0, version: 1, epoch: 0}\npipeline: []\n"
+    (directory / "p0.yaml").write_text(text)
+    found = UnitBuildOptions(
+        on="kubernetes",
+        store="pvc://packages",
+        directory=str(directory),
+        kubeconfig=str(kubeconfig(tmp_path / "config", cluster.url)),
+        publish=False,
+    )
+    prints = plan_build(replace(found, on="local", store=None), print).basis.fingerprints
+    cluster.answers = {"list-store": [listing(prints)], "keep-run": [Course()]}
+    return found
+
+
+@contextmanager
+def opened(options: UnitBuildOptions, handed: Handover | None = None) -> Iterator[ClusterBuild]:
+    store = ClusterStore(options, replace(SETTINGS, run="look"), Terminal(), handed)
+    try:
+        seen = asyncio.run(store.look())
+        yield ClusterBuild.plan(store, seen, store.terminal.say, sharing=1)
+    finally:
+        store.close()
+
+
+def handed_over(options: UnitBuildOptions) -> Handover:
+    """Return what a client tells of the build."""
+    with opened(options) as here:
+        return handover(facts={"x86_64": find_facts(here.build.basis)})
+
+
+def run(build: ClusterBuild, chosen: ChosenRun = CHOSEN) -> None:
+    asyncio.run(build.run(chosen, BuildGroup()))
+
+
+def test_a_driver_that_finds_all_built_keeps_a_run_that_can_be_published(
+    options: UnitBuildOptions, cluster: AgentServer
 ) -> None:
     # The Pod before it died between the last proof and the journal.
-    driver = opened(options, handover())
-    await driver.run(CHOSEN, BuildGroup())
-    assert kept == [(RUN, b"what happened\n")]
-    driver.close()
+    with opened(options, handed_over(options)) as driver:
+        run(driver)
+        journal = driver.store.replica.runs.of(RUN).journal.read_bytes()
+    (words,) = cluster.words("keep-run")
+    assert f"--run={RUN}" in words
+    assert decode_files(words[words.index("--") + 1 :]).journal == journal
     # Whoever builds from here publishes at the end, and needs no journal in the store for that.
-    here = opened(options)
-    await here.run(replace(CHOSEN, id="20260102-000000-000abc"), BuildGroup())
-    assert len(kept) == 1
-    here.close()
+    with opened(options) as here:
+        run(here, replace(CHOSEN, id="20260102-000000-000abc"))
+    assert len(cluster.words("keep-run")) == 1
 
 
-async def test_a_driver_whose_journal_is_lost_has_a_successor(
-    options: UnitBuildOptions, monkeypatch: pytest.MonkeyPatch
+def test_a_driver_whose_journal_is_lost_has_a_successor(
+    options: UnitBuildOptions, cluster: AgentServer
 ) -> None:
-    async def keep_run(_: StoreAgent, __: RunFiles, ___: LearntNeeds) -> None:
-        raise LOST
-
-    monkeypatch.setattr(StoreAgent, "keep_run", keep_run)
-    driver = opened(options, handover())
-    with pytest.raises(InfrastructureError, match="the agent's node is gone"):
-        await driver.run(CHOSEN, BuildGroup())
-    driver.close()
+    cluster.answers["keep-run"] = [Course(code=3, words="the claim is full")]
+    with (
+        opened(options, handed_over(options)) as driver,
+        pytest.raises(InfrastructureError, match="the claim is full"),
+    ):
+        run(driver)
 
 
-async def test_who_only_publishes_leaves_the_jobs_of_a_run_that_nobody_drives(
-    options: UnitBuildOptions, deleted: list[str]
+def test_who_only_publishes_leaves_the_jobs_of_a_run_that_nobody_drives(
+    options: UnitBuildOptions, cluster: AgentServer
 ) -> None:
-    publishing = opened(replace(options, publish=True))
-    assert await publishing.publish([]) == {}
-    assert deleted == []
-    # Who builds, and finds all of it built, needs none of them.
-    await publishing.run(CHOSEN, BuildGroup())
-    assert deleted == ["DELETE /apis/batch/v1/namespaces/builds/jobs/dag-x"]
-    publishing.close()
+    cluster.answers["publish"] = [Course(words="{}")]
+    with opened(replace(options, publish=True)) as publishing:
+        assert asyncio.run(publishing.store.publish(publishing.build.unpublished())) == {}
+        assert len(cluster.words("publish")) == 1
+        assert "dag-x" not in cluster.deleted
+        # Who builds, and finds all of it built, needs none of them.
+        run(publishing)
+        assert "dag-x" in cluster.deleted
 
 
-@pytest.mark.parametrize(("loss", "code"), [("", 130), ("another client has taken over", 3)])
-async def test_who_has_lost_the_lease_was_not_asked_to_stop(
-    options: UnitBuildOptions, loss: str, code: int
+def begun(
+    options: UnitBuildOptions, cluster: AgentServer, happens: Callable[[], None]
+) -> ClusterOutcome:
+    """Build one package whose Job does not end; `happens` is called as soon as its Job is there."""
+    cluster.answers["list-store"] = [listing({})]
+    cluster.before_unit = happens
+    handed = handed_over(options)
+    with opened(options, handed) as build:
+        asyncio.run(build.store.acquire())
+        whole = ClusterBuilds(
+            options=options,
+            terminal=Terminal(),
+            handed=handed,
+            images=HandedImages(handed),
+            agent=handed.agent,
+            digests={},
+            clusters=(build,),
+            opened=ExitStack(),
+        )
+        return whole.run()
+
+
+def test_who_has_lost_the_lease_was_not_asked_to_stop(
+    options: UnitBuildOptions, cluster: AgentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Else the Job of a driver would be complete, and its successor's Pod ended.
-    cluster = opened(options)
-    cluster.loss = loss
-    task = asyncio.create_task(asyncio.sleep(60))
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    whole = object.__new__(ClusterBuilds)
-    whole._options, whole._clusters = options, [cluster]
-    outcome = whole._outcome(cast("list[asyncio.Task[Result]]", [task]))
-    assert outcome.exit_code == code
-    cluster.close()
+    monkeypatch.setattr("dag.run.jobs.lease.RENEWAL", 0.02)
+    taken = partial(cluster.lease.let_hold, "process 7 on another", "1")
+    outcome = begun(options, cluster, taken)
+    assert [str(one) for one in outcome.errors] == [
+        "process 7 on another has taken over, and this client drives the build no more"
+    ]
+    assert (outcome.results, outcome.exit_code) == ((), 3)
+    (job,) = cluster.units
+    assert job not in cluster.deleted
+
+
+def test_who_was_asked_to_stop_leaves_no_job(
+    options: UnitBuildOptions, cluster: AgentServer
+) -> None:
+    outcome = begun(options, cluster, partial(os.kill, os.getpid(), signal.SIGINT))
+    assert (len(outcome.results), outcome.exit_code) == (1, 130)
+    (job,) = cluster.units
+    assert job in cluster.deleted

@@ -15,10 +15,10 @@ from dag.core.jobs.order import UnitOrder
 from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
 from dag.run.build.builder import Builder
+from dag.run.build.planning import plan_in
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.serving import PackageServer
 from dag.run.build.session import Build
-from dag.run.build.start import plan_in
 from dag.run.jobs.orders import make_orders
 from tests.support.apks import make_apk
 
@@ -40,10 +40,10 @@ def build(tmp_path: Path) -> Build:
 def order_of(build: Build) -> UnitOrder:
     units = UnitResolver.of(build)
     server = PackageServer(
-        repositories=build.repositories, named={}, arch=ARCH, melange="melange",
+        repositories=build.basis.repositories, named={}, arch=ARCH, melange="melange",
         public_key="melange.rsa.pub", bypass="",
     )  # fmt: skip
-    orders = make_orders(build, units, server, "run", confined=True)
+    orders = make_orders(build.basis, units, server, "run", confined=True)
     start = Start("a", 1, ComputeResources(1000, 1 << 30))
     return orders.of(units.resolve("a"), start)
 
@@ -57,17 +57,18 @@ def test_an_agent_is_told_which_result_the_run_has_fixed_and_then_which_is_publi
 ) -> None:
     assert results_told(build) == ()
     path = make_apk(tmp_path / "a-1-r0.apk", "a")
-    staged = build.store.blobs.stage(tmp_path, path.relative_to(tmp_path))
+    staged = build.basis.store.blobs.stage(tmp_path, path.relative_to(tmp_path))
     record = Record(name="a", version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=(Built(apk=staged.apk),))  # fmt: skip
-    build.store.promote(record, {path.name: staged})
+    build.basis.store.promote(record, {path.name: staged})
     assert results_told(build) == (record.result,)
-    build.store.chosen = {"a": "f" * 64, "b": "e" * 64}
+    build.basis.store.chosen = {"a": "f" * 64, "b": "e" * 64}
     assert results_told(build) == ("f" * 64, record.result)
-    build.store.close()
+    build.basis.store.close()
 
 
 def test_an_agent_is_told_whether_somebody_attests_what_comes_out(build: Build) -> None:
     assert not order_of(build).witnessed
-    build.options = replace(build.options, sign="apart")
-    assert order_of(build).witnessed
-    build.store.close()
+    options = replace(build.basis.options, sign="apart")
+    apart = replace(build, basis=replace(build.basis, options=options))
+    assert order_of(apart).witnessed
+    build.basis.store.close()

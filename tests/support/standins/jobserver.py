@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,19 @@ Object = dict[str, Any]
 JOBS, PODS = "jobs", "pods"
 BEGIN = 0.01
 """Seconds between the steps of a Pod before it builds."""
+
+
+@dataclass
+class Course:
+    """What a Pod does."""
+
+    seconds: float = 0.0
+    words: str = ""
+    """The last words of its agent."""
+    lines: Sequence[str] = ()
+    """What is on its log."""
+    code: int = 0
+    """How its main container exits."""
 
 
 @dataclass
@@ -44,8 +58,10 @@ class Kind:
 class Server:
     """The server and all that it keeps."""
 
-    def __init__(self, plan: dict[str, tuple[float, str, list[str]]]) -> None:
-        self.plan = plan
+    def __init__(self, plan: dict[str, tuple[float, str, list[str]]] | None = None) -> None:
+        self.plan = {name: Course(*words) for name, words in (plan or {}).items()}
+        self.courses: dict[str, Course] = {}
+        """What each Pod does, by its name."""
         self.kinds = {name: Kind(name) for name in (JOBS, PODS)}
         self.requests: Counter[str] = Counter()
         self.largest = 0
@@ -53,6 +69,12 @@ class Server:
         self.seconds: dict[str, float] = {}
         """How long the Pod of each package took, from its Job on."""
         self._version = 0
+
+    def course(self, job: Object) -> Course:
+        """Return what the Pod of a Job does."""
+        return self.plan.get(
+            job["metadata"].get("annotations", {}).get("dag/package", ""), Course()
+        )
 
     # ---- objects ------------------------------------------------------------------------------
 
@@ -79,20 +101,22 @@ class Server:
         began = time.monotonic()
         name, template = job["metadata"]["name"], job["spec"]["template"]
         marks = {**template["metadata"]["labels"], "batch.kubernetes.io/job-name": name}
-        metadata = {**template["metadata"], "name": f"{name}-x", "namespace": "n", "labels": marks}
+        metadata = {**template["metadata"], "name": f"{name}-x", "labels": marks}
+        metadata["namespace"] = job["metadata"].get("namespace", "n")
         metadata["uid"] = f"{job['metadata']['uid']}-pod"
         package = job["metadata"].get("annotations", {}).get("dag/package", "")
-        seconds, words, _ = self.plan.get(package, (0.0, "", []))
+        course = self.courses[f"{name}-x"] = self.course(job)
         containers = [one["name"] for one in template["spec"]["containers"]]
         first = [one["name"] for one in template["spec"].get("initContainers", ())]
         running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
-        last = {"terminated": {"exitCode": 0, "reason": "Completed", "message": words}}
+        reason, phase = ("Error", "Failed") if course.code else ("Completed", "Succeeded")
+        last = {"terminated": {"exitCode": course.code, "reason": reason, "message": course.words}}
         steps: list[tuple[str, Any, Any, float]] = [
             ("Pending", {}, {}, BEGIN),
             ("Pending", running, {}, BEGIN),
-            ("Running", ended, running, seconds),
-            ("Succeeded", ended, last, 0.0),
+            ("Running", ended, running, course.seconds),
+            (phase, ended, last, 0.0),
         ]
         for phase, before, now, then in steps:
             if name not in self.kinds[JOBS].objects:
@@ -104,10 +128,10 @@ class Server:
                 status["containerStatuses"] = [{"name": one, "state": now} for one in containers]
             pod = {"metadata": {**metadata}, "spec": template["spec"], "status": status}
             self._put(PODS, pod)
-            if phase != "Succeeded":
+            if now is not last:
                 await asyncio.sleep(then)
         self.seconds[package] = time.monotonic() - began
-        done = {"type": "Complete", "status": "True"}
+        done = {"type": "Failed" if course.code else "Complete", "status": "True"}
         self._put(JOBS, {**job, "metadata": {**job["metadata"]}, "status": {"conditions": [done]}})
 
     # ---- requests -----------------------------------------------------------------------------
@@ -155,7 +179,7 @@ class Server:
         """Return the log of the agent of a Pod, as the real one has it."""
         self.requests["GET log"] += 1
         pod = self.kinds[PODS].objects[path.split("/")[-2]]
-        _, _, lines = self.plan[pod["metadata"]["annotations"]["dag/package"]]
+        lines = self.courses[pod["metadata"]["name"]].lines
         return "".join(f"2026-01-01T00:00:00.000000000Z {line}\n" for line in lines).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,7 +192,7 @@ class Server:
                 body = await reader.readexactly(int(fields.get("content-length", "0")))
                 query = parse_qs(urlsplit(url).query)
                 if query.get("watch") == ["true"]:
-                    await self._watch(urlsplit(url).path.rpartition("/")[2], writer)
+                    await self._watch(urlsplit(url).path.rpartition("/")[2], reader, writer)
                     return
                 if urlsplit(url).path.endswith("/log"):
                     status, kind, data = 200, "text/plain", self.log(urlsplit(url).path)
@@ -187,20 +211,24 @@ class Server:
         finally:
             writer.close()
 
-    async def _watch(self, name: str, writer: asyncio.StreamWriter) -> None:
+    async def _watch(
+        self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         kind = self.kinds[name]
         self.requests[f"WATCH {name}"] += 1
         queue: asyncio.Queue[bytes] = asyncio.Queue()
         kind.watchers.add(queue)
         head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head.encode())
+        gone = asyncio.ensure_future(reader.read())
+        gone.add_done_callback(lambda _: queue.put_nowait(b""))
         try:
-            while True:
-                line = await queue.get()
+            while line := await queue.get():
                 writer.write(b"%x\r\n%b\r\n" % (len(line), line))
                 await writer.drain()
         finally:
             kind.watchers.discard(queue)
+            gone.cancel()
 
 
 _TASKS: set[asyncio.Future[None]] = set()

@@ -16,6 +16,7 @@ from dag.core.store.publication import choose_result
 from dag.core.store.records import Record
 
 _GONE = "its record is gone, or not all of its packages are there"
+_UNTOLD = "the answer had no room for the reason; name this package alone to see it"
 
 
 class PublishedUnit(Struct, frozen=True, order=True):
@@ -93,6 +94,18 @@ def make_publishing(
         lacking=proven.lacking,
         refused=tuple(sorted((*proven.gone, *lost))),
     )
+
+
+def refused_of(
+    records: Iterable[Record], published: Collection[tuple[str, str]], told: Mapping[str, str]
+) -> dict[str, str]:
+    """Return why records are not published, by the names of their units.
+
+    `published` has the names and versions of those that are, and `told` the reasons that are known:
+    an answer has room for some alone.
+    """
+    left = (one.name for one in records if (one.name, one.version) not in published)
+    return {**dict.fromkeys(left, _UNTOLD), **told}
 
 
 def _names(records: Iterable[Record]) -> tuple[PublishedUnit, ...]:

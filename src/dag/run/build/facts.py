@@ -6,43 +6,38 @@ in a cluster has neither.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dag.core.build.directoryfacts import DirectoryFacts, hash_of_inputs
 from dag.errors import UsageError
+from dag.run.build.basis import Basis
+from dag.run.build.inputs import read_inputs
 
-if TYPE_CHECKING:
-    from dag.run.build.session import Build
 
-
-def find_facts(build: Build) -> DirectoryFacts:
+def find_facts(basis: Basis) -> DirectoryFacts:
     """Return what this machine knows of the directory of a build.
 
     Raises:
         UsageError: $SOURCE_DATE_EPOCH is not a number.
 
     """
-    packages = build.graph.packages
-    inputs = build.inputs(packages)
+    packages = basis.graph.packages
+    inputs = read_inputs(basis, packages)
     return DirectoryFacts(
         epochs={one.name: time for one in packages if (time := inputs.epoch(one.name))},
-        refused=dict(build.refused),
+        refused=dict(basis.refused),
         inputs=hash_of_inputs({one.name: inputs.own(one) for one in packages}),
     )
 
 
-def require_same(build: Build, facts: DirectoryFacts) -> None:
+def require_same(basis: Basis, facts: DirectoryFacts) -> None:
     """Refuse a directory that is not the one of which somebody has told these facts.
 
     Raises:
         UsageError: something else goes into its units.
 
     """
-    packages = build.graph.packages
-    inputs = build.inputs(packages)
-    if hash_of_inputs({one.name: inputs.own(one) for one in packages}) != facts.inputs:
+    if find_facts(basis).inputs != facts.inputs:
         raise UsageError(
-            f"what goes into the units of {build.directory} is not what was planned",
+            f"what goes into the units of {basis.directory} is not what was planned",
             hint="is a file that counts left out of the bundle, such as dag.toml by .dagignore, or"
             " --agent-image one of another dag? `dag build` without --detach needs neither",
         )

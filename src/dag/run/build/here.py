@@ -16,6 +16,7 @@ from dag.io.build.confinement import detect
 from dag.io.build.disk import spread
 from dag.io.package.keypairs import public_half
 from dag.io.removal import remove
+from dag.io.store.local import Store
 from dag.io.store.ownkey import KEY_NAME, own_key
 from dag.io.store.seen import SeenRecords
 from dag.run.aside import aside
@@ -28,7 +29,7 @@ from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
 from dag.run.build.session import Build
-from dag.run.build.signing import given_key, require_published
+from dag.run.build.signing import require_published
 from dag.run.build.sources import renew_git_config
 from dag.run.build.steps import (
     PROXY_REMEDY,
@@ -52,36 +53,37 @@ async def build_here(build: Build) -> Result:
         InfrastructureError: make, melange or bubblewrap is not installed, or the store fails.
 
     """
-    options = build.options
+    basis = build.basis
+    options, store = basis.options, basis.store
     if not build.plan.steps:
         _publish(build, ())
         return build.end_without_units()
-    require_usable_place(build.store.root)
+    require_usable_place(store.root)
     tools = Tools.find()
     settings = _settings(build, tools)
     if settings.confined:
         require_confined_steps(settings.environment)
     else:
-        build.say("--trust-steps: the steps of a build have all rights that you have")
+        basis.say("--trust-steps: the steps of a build have all rights that you have")
     if not options.hermetic and (why := kept_from_steps(settings.environment)):
-        build.say(f"{why}: {PROXY_REMEDY}")
+        basis.say(f"{why}: {PROXY_REMEDY}")
     limiter = detect()
     if options.verbose:
-        build.say(f"limits of memory and CPU: {limiter.name}")
+        basis.say(f"limits of memory and CPU: {limiter.name}")
     if limiter.name == "none":
-        build.say("memory is not limited: dag may not write control groups here")
-    spread(build.store.work)
-    run = build.store.runs.begin()
-    runner = LocalRunner(build.store, run, settings, limiter)
+        basis.say("memory is not limited: dag may not write control groups here")
+    spread(store.work)
+    run = store.runs.begin()
+    runner = LocalRunner(store, run, settings, limiter)
     try:
         result = await build.drive(run, runner)
     finally:
-        remove(build.store.work / _THROWAWAY)
-        if build.cache().is_relative_to(build.store.work):
-            remove(build.cache())
+        remove(store.work / _THROWAWAY)
+        if basis.cache().is_relative_to(store.work):
+            remove(basis.cache())
     finished = runner.reused.values() if options.signs_here else runner.finished
     publishing = partial(_publish, build, finished, run.id)
-    if build.options.is_apart:
+    if options.is_apart:
         await aside(publishing)  # who waits for a signer can still be interrupted
     else:
         publishing()
@@ -93,34 +95,33 @@ def _publish(build: Build, finished: Iterable[Record], run: str = "") -> None:
 
     With `--publish=false` this does nothing.
     """
-    if build.options.publish:
+    basis = build.basis
+    if basis.options.publish:
         records = [*build.unpublished(), *finished]
-        refused = publish_or_ask(build.store, records, build.options, build.say, run)
-        require_published(refused, is_apart=build.options.is_apart)
+        refused = publish_or_ask(basis.store, records, basis.options, basis.say, run)
+        require_published(refused, is_apart=basis.options.is_apart)
 
 
 def _settings(build: Build, tools: Tools) -> LocalSettings:
     # melange writes the names of keys and repositories into what it builds. They must be the
     # same wherever the store is, and the same as in a pod.
-    options = build.options
-    links = linked_paths(options, build.store.root)
-    key = given_key(options.key_file, for_melange=True)
-    name = key_of(options.make_vars, build.makefile.key)
+    basis = build.basis
+    options, store, key = basis.options, basis.store, basis.key
+    links = linked_paths(options, store.root)
+    name = key_of(options.make_vars, basis.makefile.key)
     if key is None:
-        made = (
-            own_key(build.store, tools.make_key) if options.signs_here else _throwaway(build, tools)
-        )
+        made = own_key(store, tools.make_key) if options.signs_here else _throwaway(store, tools)
         if not (Path(name).is_absolute() or ".." in Path(name).parts):
             links |= {name: made, f"{name}.pub": public_half(made)}
     public = f"{key.name if key else Path(name).name}.pub"
     check_keyrings(options.keyrings, public, public_half(key or made))
-    if note := note_on_old_cache(build.directory):
-        build.say(note)
-    cache = build.cache()
+    if note := note_on_old_cache(basis.directory):
+        basis.say(note)
+    cache = basis.cache()
     cache.mkdir(exist_ok=True)
     renew_git_config(cache)
     variables = replace(
-        build.variables,
+        basis.variables,
         cache_dir=os.fspath(cache),
         melange="melange",  # the first in PATH, see `dag.run.build.serving`
         melange_dir=tools.melange_dir,
@@ -128,38 +129,38 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
     units = UnitResolver.of(build)
     environment = environment_of_builds(options)
     return LocalSettings(
-        arch=build.arch,
-        script_at=lambda epoch: build.script(replace(variables, source_date_epoch=epoch)),
+        arch=basis.arch,
+        script_at=lambda epoch: basis.script(replace(variables, source_date_epoch=epoch)),
         units=units,
-        makefile=build.makefile,
+        makefile=basis.makefile,
         environment=environment,
-        parts=build.parts,
+        parts=basis.parts,
         links=links,
-        fingerprints=build.fingerprints,
+        fingerprints=basis.fingerprints,
         timeout=options.timeout,
         server=PackageServer(
-            repositories=build.repositories,
+            repositories=basis.repositories,
             named=named_places(options),
-            arch=build.arch,
+            arch=basis.arch,
             melange=tools.melange,
             public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
             bypass=bypass_of(options.make_vars),
         ),
         network=NetworkFaults(
-            repositories=build.repositories,
+            repositories=basis.repositories,
             external=build.plan.external,
             has_network=not options.hermetic,
             proxies=proxies_of_steps(environment),
         ),
         confined=not options.trust_steps,
         publishes=options.signs_here,
-        remember=SeenRecords.of(build.store).add if options.is_apart else lambda _: None,
+        remember=SeenRecords.of(store).add if options.is_apart else lambda _: None,
     )
 
 
-def _throwaway(build: Build, tools: Tools) -> Path:
+def _throwaway(store: Store, tools: Tools) -> Path:
     """Make a key that ends with this run, for melange wants one; nothing that it signs is kept."""
-    key = build.store.work / _THROWAWAY / KEY_NAME
+    key = store.work / _THROWAWAY / KEY_NAME
     key.parent.mkdir(mode=0o700)
     tools.make_key(key)
     return key

@@ -22,10 +22,10 @@ from dag.io.store.local import Store
 from dag.io.store.places import StorePlace
 from dag.run.build.apart import publish_or_ask
 from dag.run.build.builder import this_machine
+from dag.run.build.planning import plan_in
 from dag.run.build.runs import read_status
 from dag.run.build.session import Build
 from dag.run.build.signing import given_key
-from dag.run.build.start import plan_in
 from dag.run.build.storedruns import StoredRuns
 from dag.run.build.stores import open_store, read_store, store_place
 

@@ -17,6 +17,7 @@ from dag.core.package.model import Package, bare_name
 from dag.core.store.records import Built, Inputs, Record
 from dag.core.store.shelf import Shelf
 from dag.io.store.local import Store
+from dag.run.build.inputs import read_inputs
 from dag.run.build.session import Build
 
 
@@ -69,13 +70,13 @@ class UnitResolver:
     def of(cls, build: Build) -> UnitResolver:
         """Return the units of a planned build."""
         steps = build.plan.steps
-        inputs = build.inputs([step.package for step in steps])
+        inputs = read_inputs(build.basis, [step.package for step in steps])
         dropped: dict[str, set[str]] = {}
         for one in build.plan.dropped:
             dropped.setdefault(one.package, set()).add(one.name)
         return cls(
-            build.graph,
-            build.store,
+            build.basis.graph,
+            build.basis.store,
             inputs,
             build.shelf(),
             dropped={name: frozenset(names) for name, names in dropped.items()},

@@ -12,13 +12,12 @@ from dag.core.build.result import Result
 from dag.core.say import Say
 from dag.errors import UsageError
 from dag.io.package.makefile import makefile_of
-from dag.io.store.local import Store
-from dag.run.build.builder import Builder, this_machine
+from dag.run.build.builder import this_machine
 from dag.run.build.here import build_here
+from dag.run.build.planning import plan_in
 from dag.run.build.session import Build
 from dag.run.build.stores import open_store, read_store, store_place
 from dag.run.build.tools import Tools
-from dag.run.lasting import reading_what_lasts
 from dag.run.signals import run_interruptibly
 
 
@@ -68,14 +67,3 @@ def _only_arch(options: BuildOptions) -> Arch:
             hint="run it once for each, or build all of them at once with --on kubernetes",
         )
     return options.arch[0]
-
-
-def plan_in(store: Store, options: BuildOptions, say: Say, builder: Builder) -> Build:
-    """Plan a build in a store that is open.
-
-    Raises:
-        UsageError: a definition is wrong, a name unknown, or there is no Makefile.
-
-    """
-    with reading_what_lasts():
-        return Build(options, store, say, builder)

@@ -34,7 +34,7 @@ from dag.run.jobs.attempt import JobFollower
 from dag.run.jobs.lease import LeaseObject
 from dag.run.jobs.news import RunNews
 from dag.run.jobs.standing import stores_in_cluster
-from dag.run.jobs.start import ClusterBuilds, PushedImages, push_images
+from dag.run.jobs.start import ClusterBuilds, PushedImages, open_builds, push_images
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
 
@@ -70,7 +70,7 @@ def detach_build(
     """
     options = replace(options, publish=False)  # who attaches later does that, and may have the key
     try:
-        building = ClusterBuilds(options, terminal)
+        building = open_builds(options, terminal)
     except Held:
         found = run_interruptibly(_find_same(options, push_images(options, terminal)))
         if found is None:

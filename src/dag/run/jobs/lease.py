@@ -25,6 +25,7 @@ from dag.core.jobs.lease import (
 )
 from dag.core.jobs.names import StoreInCluster
 from dag.core.kube.objects import KubeObject
+from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.io.store.lock import Held
 from dag.report.words import seconds
@@ -161,6 +162,19 @@ class StoreLease:
         self._listener = listener
         if self._end is not None:
             listener(self._end)
+
+    def require_held(self) -> None:
+        """Refuse to go on if another client drives the build now.
+
+        Raises:
+            InfrastructureError: one does.
+
+        """
+        if self._end is not None and self._end.is_lost:
+            raise InfrastructureError(
+                self._end.words,
+                hint="`dag status` tells of the run; the same command goes on with it",
+            )
 
     def close(self) -> None:
         """Let others have the Lease."""

@@ -20,10 +20,10 @@ from dag.core.pod.manifest import CACHE
 from dag.core.store.records import Built
 from dag.errors import UsageError
 from dag.io.image.tree import definitions_tree
+from dag.run.build.basis import Basis
 from dag.run.build.places import is_linked, linked_paths, named_places
 from dag.run.build.resolving import ResolvedUnit, UnitResolver
 from dag.run.build.serving import FOLDER, PackageServer
-from dag.run.build.session import Build
 from dag.run.pod.bundled import BundledFiles
 
 _INPUTS = f"../{FOLDER}/bin"
@@ -33,7 +33,7 @@ _INPUTS = f"../{FOLDER}/bin"
 class Orders:
     """The orders of a run."""
 
-    build: Build
+    basis: Basis
     root: Path
     """The directory of the definitions, without links in its path."""
     units: UnitResolver
@@ -47,19 +47,19 @@ class Orders:
 
     def of(self, unit: ResolvedUnit, start: Start) -> UnitOrder:
         """Return the order of an attempt."""
-        build, package = self.build, unit.package
+        basis, package = self.basis, unit.package
         served = self.server.judge(package, unit.served)
         places = dict.fromkeys(self._in_image(one.repository) for one in served.packages)
         numbers = {place: number for number, place in enumerate(places)}
         epoch = self.units.inputs.epoch(package.name)
-        targets = build.makefile.targets([package], build.arch)
+        targets = basis.makefile.targets([package], basis.arch)
         named = {text: self._in_image(place) for text, place in self.server.named.items()}
         return UnitOrder(
             run=self.run,
             attempt=start.attempt,
-            arch=build.arch.apk,
+            arch=basis.arch.apk,
             package=bare_package(package),
-            paths=tuple(sorted(entry.path for entry in build.parts.of(package.name))),
+            paths=tuple(sorted(entry.path for entry in basis.parts.of(package.name))),
             copies=self._copies(served),
             given=tuple(_given(one) for _, one in sorted(unit.given.items())),
             served=tuple(
@@ -81,25 +81,25 @@ class Orders:
             open=served.open,
             melange=unit.inputs.melange or "",
             defined=tuple(sorted(self._defined(unit))),
-            fingerprint=build.fingerprints.get(package.name, ""),
+            fingerprint=basis.fingerprints.get(package.name, ""),
             epoch=epoch,
             memory=start.resources.ram,
             arguments=(*self._arguments(epoch), *targets),
             reuse=package.name not in self.units.forced,
-            results=build.store.preferred_results(package.name, package.full_version),
-            witnessed=build.options.is_apart,
+            results=basis.store.preferred_results(package.name, package.full_version),
+            witnessed=basis.options.is_apart,
         )
 
     def _arguments(self, epoch: int) -> list[str]:
-        options = self.build.options
+        options = self.basis.options
         script = build_script(
             replace(self.variables, source_date_epoch=epoch),
             key_maker=KeyMaker.MELANGE,
-            makefile=self.build.makefile.built_in,
+            makefile=self.basis.makefile.built_in,
             confined=self.confined,
             hermetic=options.hermetic,
             trust_steps=options.trust_steps,
-            check_path=bool(self.build.makefile.own_calls),
+            check_path=bool(self.basis.makefile.own_calls),
             check_steps=True,
             pipes=[PIPE],
             path=_INPUTS,
@@ -110,7 +110,7 @@ class Orders:
         """Return what is copied from the bundle: keys always, repositories if melange asks them."""
         if served.open:
             return self.links
-        keys = (Path(one).resolve() for one in self.build.options.keyrings if "://" not in one)
+        keys = (Path(one).resolve() for one in self.basis.options.keyrings if "://" not in one)
         return tuple(str(key.relative_to(self.root)) for key in keys)
 
     def _roots(self, package: Package, named: Mapping[str, str]) -> dict[str, str]:
@@ -199,7 +199,7 @@ def _refuse_what_is_local(options: UnitBuildOptions) -> None:
 
 
 def make_orders(
-    build: Build, units: UnitResolver, server: PackageServer, run: str, *, confined: bool
+    basis: Basis, units: UnitResolver, server: PackageServer, run: str, *, confined: bool
 ) -> Orders:
     """Return what makes the orders of a run, whose options `require_inside` has looked at.
 
@@ -207,20 +207,20 @@ def make_orders(
         UsageError: a repository is the store itself.
 
     """
-    options = build.options
-    links = linked_paths(options, build.store.root)
-    root = build.directory.resolve()
+    options = basis.options
+    links = linked_paths(options, basis.store.root)
+    root = basis.directory.resolve()
     variables = replace(
-        build.variables,
+        basis.variables,
         cache_dir=CACHE,
         melange="melange",  # the first in PATH, see `dag.run.build.serving`
-        key=build.makefile.key,
+        key=basis.makefile.key,
         pipeline_dirs=[
             f"./{Path(one).resolve().relative_to(root)}" for one in options.pipeline_dirs
         ],
     )
     return Orders(
-        build=build,
+        basis=basis,
         root=root,
         units=units,
         server=server,

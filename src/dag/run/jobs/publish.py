@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dag.core.arch import Arch
-from dag.core.build.publishing import ProvenUnits, Publishing, make_publishing
+from dag.core.build.publishing import ProvenUnits, Publishing, make_publishing, refused_of
 from dag.core.jobs.history import RunQuery
 from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.publishing import PublishOptions
@@ -14,12 +14,11 @@ from dag.io.store.local import Store
 from dag.report.terminal import Terminal, say
 from dag.run.build.publish import finished_in, proven_by, published_of
 from dag.run.jobs.build import ClusterBuild
+from dag.run.jobs.clusterstore import ClusterStore
 from dag.run.jobs.history import opened_runs
 from dag.run.jobs.settings import agent_image, store_settings, with_identity
 from dag.run.pod.bundle import namespace_of
 from dag.run.signals import run_interruptibly
-
-_UNTOLD = "the answer had no room for the reason; name this package alone to see it"
 
 
 def publish_on_cluster(options: PublishOptions, terminal: Terminal) -> list[Publishing]:
@@ -53,22 +52,20 @@ def _publish(
     settings = store_settings(options, namespace_of(options, terminal), arch)
     settings = replace(run_interruptibly(_identified(options, settings)), bundle=image)
     building = replace(options.of_build(), arch=(arch,))
-    cluster = ClusterBuild(building, settings, terminal)
+    store = ClusterStore(building, settings, terminal)
     try:
-        proven = run_interruptibly(_look(cluster, terminal, run, dry_run=options.dry_run))
-        before, refused = published_of(cluster.store, proven), {}
+        proven = run_interruptibly(_look(store, run, dry_run=options.dry_run))
+        before, refused = published_of(store.replica, proven), {}
         if proven.records and not options.dry_run:
-            cluster.find_key()
-            refused = run_interruptibly(cluster.publish(list(proven.records)))
+            store.find_key()
+            refused = run_interruptibly(store.publish(list(proven.records)))
             if refused:
                 # An agent's answer has room for some alone, so the store tells of the others.
-                run_interruptibly(cluster.look())
-                cluster.fill()
-                left = (one for one in proven.records if not cluster.store.publishes(one))
-                refused = {**{one.name: _UNTOLD for one in left}, **refused}
+                store.fill(run_interruptibly(store.look()))
+                refused = refused_of(proven.records, published_of(store.replica, proven), refused)
         return make_publishing(arch.apk, proven, before, refused)
     finally:
-        cluster.close()
+        store.close()
 
 
 async def _identified(options: PublishOptions, settings: JobSettings) -> JobSettings:
@@ -77,14 +74,13 @@ async def _identified(options: PublishOptions, settings: JobSettings) -> JobSett
 
 
 async def _look(
-    cluster: ClusterBuild, terminal: Terminal, run: tuple[Store, str] | None, *, dry_run: bool
+    store: ClusterStore, run: tuple[Store, str] | None, *, dry_run: bool
 ) -> ProvenUnits:
     """Find out what the store has proven."""
     if not dry_run:
-        await cluster.acquire()
-    await cluster.look()
+        await store.acquire()
+    seen = await store.look()
     if run is None:
-        cluster.plan(terminal.say, sharing=1)
-        return finished_in(cluster.build)
-    cluster.fill()
-    return proven_by(*run, cluster.store)
+        return finished_in(ClusterBuild.plan(store, seen, store.terminal.say, sharing=1).build)
+    store.fill(seen)
+    return proven_by(*run, store.replica)

@@ -8,7 +8,8 @@ have in common is the command: its checks, its bundle, its run, its screen and i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from dag.core.jobs.manifest import JobSettings
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.stores import store_on_cluster
 from dag.core.pod.scheduling import scheduling_fields
-from dag.errors import DagError, InfrastructureError, Interrupted
+from dag.errors import DagError, Interrupted
 from dag.io.image.tree import definitions_tree
 from dag.io.kube.opening import opened_cluster
 from dag.io.package.makefile import makefile_of
@@ -32,6 +33,7 @@ from dag.run.build.group import BuildGroup
 from dag.run.build.pages import page_of
 from dag.run.build.session import Build
 from dag.run.jobs.build import ChosenRun, ClusterBuild
+from dag.run.jobs.clusterstore import ClusterStore, SeenCluster
 from dag.run.jobs.images import HandedImages, Images
 from dag.run.jobs.orders import require_inside
 from dag.run.jobs.preflight import check_cluster
@@ -65,7 +67,7 @@ class PushedImages:
 
     agent: str
     bundle: str
-    digests: dict[str, str]
+    digests: Mapping[str, str]
     """Each image that a flag names → its name by digest."""
 
 
@@ -91,64 +93,31 @@ def named_images(options: UnitBuildOptions) -> list[str]:
     return [one for one in (options.sdk_image, options.cache_bundle) if one]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterBuilds:
     """The builds of one command on a cluster, one for each architecture."""
 
-    def __init__(
-        self, options: UnitBuildOptions, terminal: Terminal, handed: Handover | None = None
-    ) -> None:
-        """Push the agent's image, ask its agents what the store has, and plan.
-
-        `handed` is what a client has told of all that, if the build is driven in the cluster itself.
-
-        Raises:
-            UsageError: something that was asked for is wrong.
-            InfrastructureError: the cluster or a registry cannot be reached or refuses.
-
-        """
-        self._options = options
-        self._terminal = terminal
-        store_on_cluster(options.store, options.bucket_secret)
-        require_inside(options)
-        if options.out is not None and not options.dry_run:
-            prepare_directory(Path(options.out), Path(options.directory))
-        makefile_of(Path(options.directory), options.target_template, options.make_assignments())
-        self._handed = handed
-        self._images: Images = HandedImages(handed) if handed else BundleTarget.of(options)
-        namespace = namespace_of(options, terminal)
-        # In the order of their names, so that no two commands wait for each other.
-        arches = sorted(options.arch, key=str)
-        each = [
-            replace(
-                store_settings(options, namespace, arch),
-                sdk_image=options.sdk_image,
-                cache_bundle=options.cache_bundle,
-                disk=options.disk,
-                timeout=options.timeout,
-            )
-            for arch in arches
-        ]
-        each = run_interruptibly(self._check(each))
-        self._stack = ExitStack()
-        try:
-            self._clusters = self._open(each)
-            run_interruptibly(self._look())
-            for cluster, settings in zip(self._clusters, each, strict=True):
-                sharing = sum(one.node.kubernetes == settings.node.kubernetes for one in each)
-                # What is found out of the definitions is found out for each.
-                cluster.plan(terminal.say_once if len(each) > 1 else terminal.say, sharing=sharing)
-        except BaseException:
-            self.close()
-            raise
+    options: UnitBuildOptions
+    terminal: Terminal
+    handed: Handover | None
+    images: Images
+    """What pushes the bundle."""
+    agent: str
+    """The image of the agent, by the name that nodes know."""
+    digests: Mapping[str, str]
+    """Each image that a flag names → its name by digest."""
+    clusters: tuple[ClusterBuild, ...]
+    opened: ExitStack
+    """The Leases, and the places of the store on this machine."""
 
     @property
     def builds(self) -> tuple[Build, ...]:
         """Return what is planned for each architecture."""
-        return tuple(one.build for one in self._clusters)
+        return tuple(one.build for one in self.clusters)
 
     def close(self) -> None:
         """Let go of the Leases, and of the places of the store on this machine."""
-        self._stack.close()
+        self.opened.close()
 
     def run(self) -> ClusterOutcome:
         """Build what is planned and publish what is finished; one that fails does not end the others.
@@ -159,20 +128,20 @@ class ClusterBuilds:
             Interrupted: somebody asked to stop, and there is no result.
 
         """
-        for one in self._clusters:
-            one.find_key()
+        for one in self.clusters:
+            one.store.find_key()
         bundle = self.push().bundle if self.has_work else ""
         return run_interruptibly(self._run(bundle))
 
     @property
     def has_work(self) -> bool:
         """Return whether there is something to build."""
-        return any(one.build.plan.steps for one in self._clusters)
+        return any(build.plan.steps for build in self.builds)
 
     @property
     def settings(self) -> JobSettings:
         """Return the settings of Jobs that are for no one architecture."""
-        return self._clusters[0].settings
+        return self.clusters[0].store.settings
 
     def push(self) -> PushedImages:
         """Push what is to be built, and return the images.
@@ -182,18 +151,18 @@ class ClusterBuilds:
             RegistryError: a registry cannot be reached or refuses.
 
         """
-        building = [one for one in self._clusters if one.build.plan.steps]
+        building = [one for one in self.clusters if one.build.plan.steps]
         for one in building:
             one.warn_of_room()
-        tree = definitions_tree(Path(self._options.directory), include=self._options.include)
-        bundle = self._images.push(tree, self._terminal)
+        tree = definitions_tree(Path(self.options.directory), include=self.options.include)
+        bundle = self.images.push(tree, self.terminal)
         for one in building:
             one.require_unchanged()
-        return replace(self._pushed, bundle=bundle)
+        return PushedImages(agent=self.agent, bundle=bundle, digests=self.digests)
 
     def capacity(self) -> dict[str, ClusterCapacity]:
         """Return what units may take of the nodes, by the architecture."""
-        return {one.build.arch.apk: one.capacity for one in self._clusters}
+        return {one.store.settings.arch.apk: one.seen.capacity for one in self.clusters}
 
     def facts(self) -> dict[str, DirectoryFacts]:
         """Return what this machine knows of the definitions, by the architecture.
@@ -202,75 +171,22 @@ class ClusterBuilds:
             UsageError: $SOURCE_DATE_EPOCH is not a number.
 
         """
-        return {one.arch.apk: find_facts(one) for one in self.builds}
+        return {one.basis.arch.apk: find_facts(one.basis) for one in self.builds}
 
     def run_before(self, bundle: str) -> str:
         """Return the newest run of a bundle of which Jobs are there; empty if there is none."""
-        return max(one.run_before(bundle) for one in self._clusters)
-
-    def _open(self, each: list[JobSettings]) -> list[ClusterBuild]:
-        """Return the builds, with the images that they have in common."""
-        options = self._options
-        cache = options.cache_bundle
-        digests = self._images.resolve(named_images(options))
-        agent = self._images.push_agent(self._terminal)
-        self._pushed = PushedImages(agent=agent, bundle="", digests=digests)
-        clusters = []
-        for one in each:
-            settings = replace(
-                one,
-                bundle=agent,
-                sdk_image=digests[options.sdk_image],
-                cache_bundle=digests[cache] if cache else None,
-            )
-            arch, label = settings.arch.apk, self._label(settings.arch.apk)
-            cluster = ClusterBuild(
-                replace(
-                    options,
-                    report=options.report and page_of(options.report, arch if label else ""),
-                ),
-                settings,
-                self._terminal.about(label),
-                self._handed,
-            )
-            self._stack.callback(cluster.close)
-            clusters.append(cluster)
-        return clusters
-
-    def _label(self, arch: str) -> str:
-        """Return what names an architecture before all that is said of it, where there are several."""
-        return arch if len(self._options.arch) > 1 else ""
-
-    async def _check(self, each: list[JobSettings]) -> list[JobSettings]:
-        """Find out whether the cluster takes the Jobs; return the settings with agents' identities."""
-        options = self._options
-        place = PlaceChecks(options, each[0].namespace, self._terminal)
-        works = not options.dry_run
-        out = options.out is not None and works
-        detach = options.detach and works
-        await check_cluster(place, each[0], self._terminal.say, out=out, detach=detach)
-        async with opened_cluster(self._options, self._terminal.say) as kube:
-            for settings in each:
-                spec = scheduling_fields(settings.node, settings.scheduling)
-                await look_for_nodes(kube, spec, self._terminal.say_once)
-            return [await with_identity(kube, settings) for settings in each]
-
-    async def _look(self) -> None:
-        if not self._options.dry_run:
-            for one in self._clusters:
-                await one.acquire()
-        await asyncio.gather(*(one.look() for one in self._clusters))
+        return max(one.seen.run_of(bundle) for one in self.clusters)
 
     async def _run(self, bundle: str) -> ClusterOutcome:
         """Run all builds at once, and wait for all of them, also when this is cancelled."""
-        mine = self._handed.run if self._handed else new_run_id()
+        mine = self.handed.run if self.handed else new_run_id()
         whole = asyncio.current_task()
         assert whole is not None  # noqa: S101  # asyncio.run runs tasks
-        before = [one.run_before(bundle) if bundle else "" for one in self._clusters]
+        before = [one.seen.run_of(bundle) if bundle else "" for one in self.clusters]
         if there := sorted({*before} - {""}):
-            self._terminal.say(f"going on with run {' and '.join(there)}, of which there are Jobs")
+            self.terminal.say(f"going on with run {' and '.join(there)}, of which there are Jobs")
         name = there[-1] if there else mine
-        group = BuildGroup(is_several=len(self._clusters) > 1)
+        group = BuildGroup(is_several=len(self.clusters) > 1)
         tasks = [
             asyncio.create_task(
                 cluster.run(
@@ -278,7 +194,7 @@ class ClusterBuilds:
                     group,
                 )
             )
-            for cluster, earlier in zip(self._clusters, before, strict=True)
+            for cluster, earlier in zip(self.clusters, before, strict=True)
         ]
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -289,21 +205,122 @@ class ClusterBuilds:
     def _outcome(self, tasks: list[asyncio.Task[Result]]) -> ClusterOutcome:
         results: list[Result] = []
         errors: list[DagError] = []
-        for task, cluster in zip(tasks, self._clusters, strict=True):
-            if task.cancelled() and cluster.loss:
-                hint = "`dag status` tells of the run; the same command goes on with it"
-                errors.append(InfrastructureError(cluster.loss, hint=hint))
-            elif task.cancelled():
+        for task, cluster in zip(tasks, self.clusters, strict=True):
+            if task.cancelled():
                 errors.append(Interrupted("interrupted"))
             elif (error := task.exception()) is None:
                 results.append(task.result())
             elif isinstance(error, DagError):
-                if label := self._label(cluster.build.arch.apk):
+                if label := _label(self.options, cluster.store.settings):
                     error.message = f"{label}: {error.message}"
                 errors.append(error)
             else:
                 raise error
         return ClusterOutcome(results=tuple(results), errors=tuple(errors))
+
+
+def open_builds(
+    options: UnitBuildOptions, terminal: Terminal, handed: Handover | None = None
+) -> ClusterBuilds:
+    """Push the agent's image, ask its agents what the store has, and plan.
+
+    `handed` is what a client has told of all that, if the build is driven in the cluster itself.
+
+    Raises:
+        UsageError: something that was asked for is wrong.
+        InfrastructureError: the cluster or a registry cannot be reached or refuses.
+
+    """
+    store_on_cluster(options.store, options.bucket_secret)
+    require_inside(options)
+    if options.out is not None and not options.dry_run:
+        prepare_directory(Path(options.out), Path(options.directory))
+    makefile_of(Path(options.directory), options.target_template, options.make_assignments())
+    images: Images = HandedImages(handed) if handed else BundleTarget.of(options)
+    checked = run_interruptibly(_check(options, terminal))
+    digests, agent = images.resolve(named_images(options)), images.push_agent(terminal)
+    cache = options.cache_bundle
+    each = [
+        replace(
+            one,
+            bundle=agent,
+            sdk_image=digests[options.sdk_image],
+            cache_bundle=digests[cache] if cache else None,
+        )
+        for one in checked
+    ]
+    with ExitStack() as stack:
+        stores = []
+        for settings in each:
+            store = _open_store(options, settings, terminal, handed)
+            stack.callback(store.close)
+            stores.append(store)
+        seen = run_interruptibly(_look(stores))
+        # What is found out of the definitions is found out for each.
+        say = terminal.say_once if len(each) > 1 else terminal.say
+        nodes = Counter(one.node.kubernetes for one in each)
+        clusters = tuple(
+            ClusterBuild.plan(one, there, say, sharing=nodes[one.settings.node.kubernetes])
+            for one, there in zip(stores, seen, strict=True)
+        )
+        return ClusterBuilds(
+            options=options,
+            terminal=terminal,
+            handed=handed,
+            images=images,
+            agent=agent,
+            digests=digests,
+            clusters=clusters,
+            opened=stack.pop_all(),
+        )
+
+
+async def _check(options: UnitBuildOptions, terminal: Terminal) -> list[JobSettings]:
+    """Find out whether the cluster takes the Jobs; return their settings, in the order of architectures.
+
+    In that order no two commands wait for each other.
+    """
+    namespace = namespace_of(options, terminal)
+    each = [
+        replace(
+            store_settings(options, namespace, arch),
+            sdk_image=options.sdk_image,
+            cache_bundle=options.cache_bundle,
+            disk=options.disk,
+            timeout=options.timeout,
+        )
+        for arch in sorted(options.arch, key=str)
+    ]
+    works = not options.dry_run
+    out = options.out is not None and works
+    detach = options.detach and works
+    place = PlaceChecks(options, namespace, terminal)
+    await check_cluster(place, each[0], terminal.say, out=out, detach=detach)
+    async with opened_cluster(options, terminal.say) as kube:
+        for settings in each:
+            spec = scheduling_fields(settings.node, settings.scheduling)
+            await look_for_nodes(kube, spec, terminal.say_once)
+        return [await with_identity(kube, settings) for settings in each]
+
+
+def _open_store(
+    options: UnitBuildOptions, settings: JobSettings, terminal: Terminal, handed: Handover | None
+) -> ClusterStore:
+    label = _label(options, settings)
+    report = options.report and page_of(options.report, label)
+    return ClusterStore(replace(options, report=report), settings, terminal.about(label), handed)
+
+
+def _label(options: UnitBuildOptions, settings: JobSettings) -> str:
+    """Return what names an architecture before all that is said of it, where there are several."""
+    return settings.arch.apk if len(options.arch) > 1 else ""
+
+
+async def _look(stores: Sequence[ClusterStore]) -> list[SeenCluster]:
+    for one in stores:
+        if not one.options.dry_run:
+            await one.acquire()
+    return await asyncio.gather(*(one.look() for one in stores))
 
 
 def build_on_cluster(
@@ -322,7 +339,7 @@ def build_on_cluster(
         Interrupted: somebody asked to stop.
 
     """
-    building = ClusterBuilds(options, terminal, handed)
+    building = open_builds(options, terminal, handed)
     try:
         for one in building.builds:
             planned(one)
@@ -339,6 +356,6 @@ def plan_on_cluster(options: UnitBuildOptions, terminal: Terminal) -> tuple[Buil
         InfrastructureError: the cluster or a registry cannot be reached or refuses.
 
     """
-    building = ClusterBuilds(options, terminal)
+    building = open_builds(options, terminal)
     building.close()
     return building.builds
