@@ -1,47 +1,33 @@
-"""`dag build --detach` ends with 0 only if somebody drives the build, or all that was asked for is there."""
+"""`dag build --detach` tells by what a run is driven, and what publishes what is finished."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
 
 import msgspec
 import pytest
 
-from dag.cli import build as module
-from dag.core.build.plan import Absence
+from dag.cli.build import tell_detached
 from dag.core.jobs.options import UnitBuildOptions
+from dag.run.jobs.detach import Detached
 
 OPTIONS = UnitBuildOptions(
     on="kubernetes", store="pvc://packages", detach=True, directory="d", json=True
 )
-FOREIGN = SimpleNamespace(named=True, absence=Absence.OTHER_ARCH)
 
 
-@pytest.mark.parametrize(
-    ("lacks", "code"),
-    [
-        ({}, 0),
-        ({"stuck": ("a cycle",)}, 1),
-        ({"unbuildable": {"app": "it needs what is for another architecture"}}, 1),
-        ({"skipped": (FOREIGN,)}, 1),
-    ],
-)
-def test_what_cannot_be_built_is_no_success_although_nothing_is_driven(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    lacks: dict[str, Any],
-    code: int,
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_publishes_is_told_where_nothing_is_driven(
+    capsys: pytest.CaptureFixture[str], code: int
 ) -> None:
-    plan = SimpleNamespace(**{"stuck": (), "unbuildable": {}, "skipped": (), **lacks})
-
-    def detach_build(_: object, __: object, planned: Callable[[Any], None]) -> None:
-        planned(SimpleNamespace(plan=plan))
-
-    monkeypatch.setattr("dag.run.jobs.detach.detach_build", detach_build)
-    monkeypatch.setattr(module, "tell_plan", lambda _: None)
-    assert module._detach(OPTIONS) == code
+    tell_detached(OPTIONS, None, code)
     said = capsys.readouterr()
     assert "`dag publish --dir=d --store=pvc://packages` publishes" in said.err
-    assert msgspec.json.decode(said.out)["exit_code"] == code
+    document = msgspec.json.decode(said.out)
+    assert (document["exit_code"], document["run"], document["job"]) == (code, "", "")
+
+
+def test_a_run_is_told_with_its_job(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_detached(OPTIONS, Detached("r1", "dag-driver-r1", is_new=False), 0)
+    said = capsys.readouterr()
+    assert "run r1 is driven in the cluster already, by job dag-driver-r1" in said.err
+    document = msgspec.json.decode(said.out)
+    assert (document["run"], document["job"]) == ("r1", "dag-driver-r1")

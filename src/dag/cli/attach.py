@@ -8,10 +8,13 @@ from dag.cli.build import report_results
 from dag.cli.options import command_of
 from dag.cli.outputs import require_directories
 from dag.core.jobs.options import AttachOptions
-from dag.core.jobs.publishing import publish_options, run_command
+from dag.core.jobs.publishing import PublishOptions, publish_options, run_command
 from dag.errors import BuildError, DagError, InfrastructureError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dag.core.build.publishing import Publishing
     from dag.core.build.result import Result
     from dag.core.jobs.handover import DriverEnd
     from dag.report.terminal import Terminal
@@ -67,37 +70,57 @@ def command(options: AttachOptions) -> int:
 
 
 def _publish(options: AttachOptions, found: FollowedRun, terminal: Terminal) -> DagError | None:
-    """Publish what a run has proven, as `dag publish --run` does; return why that failed.
+    """Publish what a run has proven, as `dag publish --run` does; return why that failed."""
+    from dag.run.jobs.publish import publish_on_cluster
+
+    asked = publish_options(options, found.run)
+    if found.end is not None and found.end.exit_code not in (0, BuildError.exit_code):
+        terminal.complain(_later(asked))
+        return None
+    try:
+        tell_published(publish_on_cluster(asked, terminal), terminal)
+    except DagError as error:
+        return failure_of(asked, error, terminal)
+    return None
+
+
+def tell_published(each: Sequence[Publishing], terminal: Terminal) -> None:
+    """Tell what is published for each architecture.
+
+    Raises:
+        InfrastructureError: something could not be.
+
+    """
+    from dag.report.publishing import publishing_lines
+    from dag.run.build.signing import require_published
+
+    for one in each:
+        for line in publishing_lines(one, dry_run=False, verbose=terminal.verbosity):
+            terminal.say(f"{one.arch}: {line}" if len(each) > 1 else line)
+    require_published({unit.name: unit.why for one in each for unit in one.refused})
+
+
+def failure_of(asked: PublishOptions, error: DagError, terminal: Terminal) -> DagError | None:
+    """Return why nothing is published of a run, as whoever follows that is told.
 
     It is no failure that the key is on another machine: there somebody publishes.
     """
     from dag.io.store.ownkey import KeyElsewhere
-    from dag.report.publishing import publishing_lines
     from dag.run.build.runs import NoSuchRun
-    from dag.run.build.signing import require_published
-    from dag.run.jobs.publish import publish_on_cluster
 
-    asked = publish_options(options, found.run)
-    later = f"what the run has proven is not published; `{run_command(asked)}` does that"
-    if found.end is not None and found.end.exit_code not in (0, BuildError.exit_code):
-        terminal.complain(later)
+    if isinstance(error, KeyElsewhere):
+        terminal.complain(f"{_later(asked)} where the key is: {error.message}; {error.hint}")
         return None
-    try:
-        each = publish_on_cluster(asked, terminal)
-        for one in each:
-            for line in publishing_lines(one, dry_run=False, verbose=options.verbose):
-                terminal.say(f"{one.arch}: {line}" if len(each) > 1 else line)
-        require_published({unit.name: unit.why for one in each for unit in one.refused})
-    except KeyElsewhere as error:
-        terminal.complain(f"{later} where the key is: {error.message}; {error.hint}")
-    except NoSuchRun:
+    if isinstance(error, NoSuchRun):
         return InfrastructureError(
-            f"the store has no journal of run {found.run}, so nothing that it has proven is published",
+            f"the store has no journal of run {asked.run}, so nothing that it has proven is published",
             hint="`dag publish` in the directory of the definitions publishes what is finished of them",
         )
-    except DagError as error:
-        return error
-    return None
+    return error
+
+
+def _later(asked: PublishOptions) -> str:
+    return f"what the run has proven is not published; `{run_command(asked)}` does that"
 
 
 def _results(options: AttachOptions, found: FollowedRun) -> list[Result]:

@@ -15,6 +15,7 @@ from dag.report.terminal import Paint, Terminal, instruct, say, show, show_docum
 if TYPE_CHECKING:
     from dag.core.build.result import Result
     from dag.run.build.session import Build
+    from dag.run.jobs.detach import Detached
 
 
 @command_of(
@@ -57,19 +58,15 @@ def command(options: UnitBuildOptions) -> int:
     if outcome.results:
         several = len(options.arch) > 1
         report_results(outcome.results, options, outcome.exit_code, is_several=several)
-    code = outcome.exit_code
-    worst = next((error for error in outcome.errors if error.exit_code == code), None)
     for error in outcome.errors:
-        if error is not worst:
+        if error is not outcome.worst:
             terminal.complain(error.message)
-    if worst is not None:
-        raise worst
-    return code
+    if outcome.worst is not None:
+        raise outcome.worst
+    return outcome.exit_code
 
 
 def _detach(options: UnitBuildOptions) -> int:
-    from dag.core.jobs.publishing import publish_command
-    from dag.report.envelope import envelope
     from dag.run.jobs.detach import detach_build
 
     builds: list[Build] = []
@@ -79,17 +76,26 @@ def _detach(options: UnitBuildOptions) -> int:
         tell_plan(build)
 
     detached = detach_build(options, Terminal(verbosity=options.verbose), planned)
-    store = str(options.store)
     code = _exit_code_of_plans(builds) if detached is None else 0
+    tell_detached(options, detached, code)
+    return code
+
+
+def tell_detached(options: UnitBuildOptions, detached: Detached | None, exit_code: int) -> None:
+    """Tell by what a run is driven in the cluster, if there was something to build."""
+    from dag.core.jobs.publishing import publish_command
+    from dag.report.envelope import envelope
+
+    store = str(options.store)
     if options.json:
         told = {"run": detached.run, "job": detached.job} if detached else {"run": "", "job": ""}
-        show_document(envelope("detached", {**told, "store": store}, exit_code=code))
+        show_document(envelope("detached", {**told, "store": store}, exit_code=exit_code))
     if detached is None:
         say(
             "there is nothing to build, so no run is driven in the cluster; what is finished and not "
             f"published yet, `{publish_command(options)}` publishes"
         )
-        return code
+        return
     begun = (
         "is driven in the cluster now" if detached.is_new else "is driven in the cluster already"
     )
@@ -98,7 +104,6 @@ def _detach(options: UnitBuildOptions) -> int:
         f"what it proves is kept in {store} and not published: `dag attach {detached.run}` follows the "
         f"run and publishes at its end; so does `dag publish --run {detached.run}` when it has ended"
     )
-    return 0
 
 
 def _plan(options: UnitBuildOptions) -> int:
@@ -119,15 +124,7 @@ def _plan(options: UnitBuildOptions) -> int:
 
 def _exit_code_of_plans(builds: Sequence[Build]) -> int:
     """Return 1 if a plan lacks something that was asked for and cannot be built, else 0."""
-    from dag.core.build.plan import Absence
-
-    impossible = any(
-        one.named and one.absence is Absence.OTHER_ARCH
-        for build in builds
-        for one in build.plan.skipped
-    )
-    incomplete = any(build.plan.stuck or build.plan.unbuildable for build in builds)
-    return 1 if incomplete or impossible else 0
+    return 0 if all(one.plan.is_complete for one in builds) else 1
 
 
 def annotated_directory(directory: str) -> str:

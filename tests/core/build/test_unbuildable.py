@@ -37,6 +37,15 @@ def test_a_definition_for_another_architecture_is_skipped_and_blocks_what_needs_
     assert set(reasons(made)) == {"b", "c", "d", "e", "f", "only-for-e"}
 
 
+def test_a_plan_is_complete_if_all_that_was_asked_for_can_be_built() -> None:
+    elsewhere = package("a", only_for=("aarch64",))
+    assert plan([elsewhere, package("b")]).is_complete
+    asked = BuildRequest(packages=("a",))
+    assert not plan([elsewhere], request=asked).is_complete  # somebody has named it
+    assert not plan([elsewhere, package("b", "a")]).is_complete
+    assert not plan([package("go", "go")]).is_complete
+
+
 def broken(name: str) -> BrokenDefinition:
     problem = FileProblem(f"{name}.yaml", 3, "it is broken", "mend it")
     return BrokenDefinition(f"{name}.yaml", (name,), (problem,))

@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from dag.core.jobs.handover import DriverEnd, Handover, encode_handover
+from dag.core.build.result import Result
+from dag.core.flagtexts import texts_of
+from dag.core.jobs.handover import DriverEnd, encode_handover
 from dag.core.jobs.options import UnitBuildOptions
 from dag.errors import BuildError, DagError, InfrastructureError, Interrupted, UsageError
-from dag.run.jobs import drive as module
-from dag.run.jobs.drive import drive
+from dag.run.jobs.drive import drive, end_of_outcome
 from dag.run.jobs.start import ClusterOutcome
 from tests.core.jobs.test_handover import handover
 from tests.support.runs import made_run
 
+
+def failed(*errors: DagError) -> ClusterOutcome:
+    return ClusterOutcome(results=(), errors=errors)
+
+
 LOST = InfrastructureError("the API server is gone")
-
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the signals and the manner of the process of the tests as they are."""
-    monkeypatch.setattr(module, "leave_on_sigterm", lambda: None)
-    monkeypatch.setattr(module, "behave", lambda _: None)
-
-
-def ends_with(monkeypatch: pytest.MonkeyPatch, outcome: ClusterOutcome | DagError) -> None:
-    """Have the build of a driver end so."""
-
-    def build(
-        options: UnitBuildOptions, _terminal: object, _planned: object, handed: Handover
-    ) -> ClusterOutcome:
-        assert options == handed.options()
-        if isinstance(outcome, DagError):
-            raise outcome
-        return outcome
-
-    monkeypatch.setattr(module, "build_on_cluster", build)
 
 
 @pytest.mark.parametrize(
@@ -53,26 +39,39 @@ def ends_with(monkeypatch: pytest.MonkeyPatch, outcome: ClusterOutcome | DagErro
             DriverEnd(exit_code=1, words="no"),
         ),
         (
-            UsageError("a definition is wrong", hint="correct it"),
-            DriverEnd(exit_code=2, words="a definition is wrong", hint="correct it"),
+            failed(UsageError("it is wrong", hint="correct it")),
+            DriverEnd(exit_code=2, words="it is wrong", hint="correct it"),
         ),
-        (Interrupted("interrupted"), DriverEnd(exit_code=130, words="interrupted")),
+        (failed(Interrupted("interrupted")), DriverEnd(exit_code=130, words="interrupted")),
     ],
 )
 def test_what_another_driver_would_not_change_is_the_end(
-    monkeypatch: pytest.MonkeyPatch, outcome: ClusterOutcome | DagError, end: DriverEnd
+    outcome: ClusterOutcome, end: DriverEnd
 ) -> None:
-    ends_with(monkeypatch, outcome)
-    assert drive(encode_handover(handover()), lambda _: None) == end
+    assert end_of_outcome(outcome) == end
 
 
-@pytest.mark.parametrize("outcome", [LOST, ClusterOutcome(results=(made_run(3),), errors=(LOST,))])
-def test_what_may_heal_is_left_to_another_driver(
-    monkeypatch: pytest.MonkeyPatch, outcome: ClusterOutcome | DagError
-) -> None:
-    ends_with(monkeypatch, outcome)
+@pytest.mark.parametrize("results", [(), (made_run(3),)])
+def test_what_may_heal_is_left_to_another_driver(results: tuple[Result, ...]) -> None:
     with pytest.raises(InfrastructureError, match="the API server is gone"):
-        drive(encode_handover(handover()), lambda _: None)
+        end_of_outcome(ClusterOutcome(results=results, errors=(LOST,)))
+
+
+def test_a_driver_does_what_its_client_was_asked_for(tmp_path: Path) -> None:
+    """It stops at once, because the directory that its client has bundled is not there."""
+    options = UnitBuildOptions(on="kubernetes", store="pvc://packages", directory=str(tmp_path))
+    words = encode_handover(handover(flags=texts_of(options)))
+    program = (
+        "import sys\n"
+        "from dag.run.jobs.drive import drive\n"
+        "end = drive(sys.argv[1:], print)\n"
+        "print(end.exit_code, end.words)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(f"2 {tmp_path} has no package definitions"), done.stdout
 
 
 def test_damaged_words_are_no_reason_to_try_again() -> None:

@@ -128,6 +128,12 @@ class BuildPlan:
         """Return the units for the scheduler."""
         return (*(step.unit for step in self.steps), *self.gates, *self.second_builds)
 
+    @property
+    def is_complete(self) -> bool:
+        """Return whether all that was asked for is there, or can be built."""
+        elsewhere = (one for one in self.skipped if one.absence is Absence.OTHER_ARCH)
+        return not (self.stuck or self.unbuildable or any(one.named for one in elsewhere))
+
 
 def make_plan(graph: Graph, arch: Arch, request: BuildRequest, known: Known) -> BuildPlan:
     """Return what is built, and why.

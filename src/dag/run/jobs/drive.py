@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from dag.core.decoding import Undecodable
-from dag.core.jobs.handover import DriverEnd, Handover, decode_handover
+from dag.core.jobs.handover import DriverEnd, decode_handover
 from dag.errors import DagError, InfrastructureError, UsageError
 from dag.report.terminal import Manner, Terminal, behave
 from dag.run.build.session import Build
 from dag.run.jobs.start import ClusterOutcome, build_on_cluster
 from dag.run.signals import leave_on_sigterm
-
-_AGAIN = InfrastructureError.exit_code
 
 
 def drive(words: Iterable[str], planned: Callable[[Build], None]) -> DriverEnd:
@@ -38,24 +36,26 @@ def drive(words: Iterable[str], planned: Callable[[Build], None]) -> DriverEnd:
     leave_on_sigterm()  # a node that is drained: whoever comes next finds the Jobs as they are
     options = handed.options()
     behave(Manner(quiet=options.quiet, color=options.color))
+    terminal = Terminal(verbosity=options.verbose)
     try:
-        outcome = _build(handed, planned)
+        outcome = build_on_cluster(options, terminal, planned, handed)
     except DagError as error:
-        if error.exit_code == _AGAIN:
-            raise
-        return DriverEnd(exit_code=error.exit_code, words=error.message, hint=error.hint or "")
-    worst = next((one for one in outcome.errors if one.exit_code == outcome.exit_code), None)
-    if worst is not None and worst.exit_code == _AGAIN:
-        raise worst
+        return end_of_outcome(ClusterOutcome(results=(), errors=(error,)))
+    for one in outcome.errors:
+        terminal.complain(one.message)
+    return end_of_outcome(outcome)
+
+
+def end_of_outcome(outcome: ClusterOutcome) -> DriverEnd:
+    """Return how a driver ends whose build has ended so.
+
+    Raises:
+        InfrastructureError: something around the build failed, which may be well for another Pod.
+
+    """
+    worst = outcome.worst
     if worst is None:
         return DriverEnd(exit_code=outcome.exit_code)
+    if worst.exit_code == InfrastructureError.exit_code:
+        raise worst
     return DriverEnd(exit_code=worst.exit_code, words=worst.message, hint=worst.hint or "")
-
-
-def _build(handed: Handover, planned: Callable[[Build], None]) -> ClusterOutcome:
-    options = handed.options()
-    terminal = Terminal(verbosity=options.verbose)
-    outcome = build_on_cluster(options, terminal, planned, handed)
-    for error in outcome.errors:
-        terminal.complain(error.message)
-    return outcome

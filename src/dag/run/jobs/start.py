@@ -60,6 +60,11 @@ class ClusterOutcome:
         built = {one.exit_code for one in self.results}
         return exit_code_of(built | {one.exit_code for one in self.errors})
 
+    @property
+    def worst(self) -> DagError | None:
+        """Return the error for which the command ends so; None if a result says why."""
+        return next((one for one in self.errors if one.exit_code == self.exit_code), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushedImages:
