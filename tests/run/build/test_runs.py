@@ -24,7 +24,7 @@ from dag.core.store.layout import STATE, make_run_id
 from dag.errors import UsageError
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.local import Store
-from dag.io.store.objects import BucketObjects
+from dag.io.store.objects import BucketObjects, ObjectFacts
 from dag.io.store.runs import Run
 from dag.run.build.runs import (
     begin_journal,
@@ -52,8 +52,13 @@ def begin() -> Scheduler:
     return Scheduler([Unit("a")], RunLimits(jobs=1))
 
 
-def build(store: Store, log: bytes = b"built\n") -> Run:
-    run, scheduler = store.runs.begin(), begin()
+def id_after(seconds: int) -> str:
+    """Return the id of a run that begins so long after the first one."""
+    return make_run_id(1e9 + seconds, "000")
+
+
+def build(store: Store, log: bytes = b"built\n", name: str = "") -> Run:
+    run, scheduler = store.runs.begin(name), begin()
     with begin_journal(run, ABOUT, scheduler) as journal:
         store.runs.log(run, "a").write_bytes(log)
         for now, event in enumerate(ENDS):
@@ -67,13 +72,8 @@ def read(store: Store, *words: str) -> list[bytes]:
     return list(read_log(store, "a", *words, say=print))
 
 
-def test_each_run_has_its_journal_its_result_and_its_logs(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = []
-    for number in range(3):
-        monkeypatch.setattr("dag.io.store.runs.time.time", lambda: 1_000_000_000.0 + number)  # noqa: B023
-        ids.append(build(store, b"log %d\n" % number).id)
+def test_each_run_has_its_journal_its_result_and_its_logs(store: Store) -> None:
+    ids = [build(store, b"log %d\n" % number, id_after(number)).id for number in range(3)]
     assert [one[:16] for one in ids] == [f"20010909-01464{second}-" for second in (0, 1, 2)]
     assert read_status(store).id == ids[2]
     assert read_status(store, "20010909-014641").id == ids[1]
@@ -105,16 +105,14 @@ def test_what_is_not_there_is_named(store: Store) -> None:
 
 
 def test_the_log_of_a_package_that_was_blocked_is_not_looked_for_in_vain(
-    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seconds = iter((1e9, 1e9 + 1, 1e9 + 2))
-    monkeypatch.setattr(
-        "dag.io.store.runs.make_run_id", lambda _, ends: make_run_id(next(seconds), ends)
-    )
+    ids = map(id_after, range(3))
 
     def build_both(*events: Event) -> Run:
         packages = {name: PlannedPackage("1-r0", "missing", "") for name in "ab"}
-        about, run = PlanSummary(arch="x86_64", packages=packages, timed=0), store.runs.begin()
+        about = PlanSummary(arch="x86_64", packages=packages, timed=0)
+        run = store.runs.begin(next(ids))
         units = [Unit("a"), Unit("b", needs=("a",))]
         with begin_journal(run, about, Scheduler(units, RunLimits(jobs=1))) as journal:
             for now, event in enumerate((Began(), *events)):
@@ -228,20 +226,30 @@ def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
 ) -> None:
     monkeypatch.setattr("dag.run.build.runs._LOOK", 0.01)
     monkeypatch.setattr("dag.run.build.runs._ASK", 0.01)
-    near = [DirectoryObjects(tmp_path / "bucket" / name, tmp_path / "lock") for name in ("", STATE)]
+    asked: SimpleQueue[None] = SimpleQueue()
+
+    class Bucket(DirectoryObjects):
+        """A place of objects that notes when somebody looks for a journal."""
+
+        def look(self, name: str) -> ObjectFacts | None:
+            if name.endswith("journal.jsonl"):
+                asked.put(None)
+            return super().look(name)
+
+    kinds = {"one": DirectoryObjects, "two": Bucket}
     builder, reader = (
-        Store(tmp_path / name, X86, BucketObjects("s3://b", *near)) for name in ("one", "two")
+        Store(
+            tmp_path / name,
+            X86,
+            BucketObjects(
+                "s3://b",
+                *(kind(tmp_path / "bucket" / one, tmp_path / "lock") for one in ("", STATE)),
+            ),
+        )
+        for name, kind in kinds.items()
     )
     builder.prepare()
     run, scheduler = builder.runs.begin(), begin()
-    asked: SimpleQueue[None] = SimpleQueue()
-    lives = Run.says_it_lives
-
-    def says_it_lives(run: Run) -> bool:
-        asked.put(None)
-        return lives(run)
-
-    monkeypatch.setattr(Run, "says_it_lives", says_it_lives)
     found: list[bytes] = []
     with begin_journal(run, ABOUT, scheduler) as journal:
         journal.append(encode_event(0, Began()))
@@ -253,8 +261,8 @@ def test_a_log_on_another_machine_is_waited_for_and_comes_whole(
             target=lambda: found.extend(read_log(reader, "a", say=print, follow=True))
         )
         thread.start()
-        for _ in range(4):  # it does not read what is there, and goes on asking
-            asked.get(timeout=60)
+        for _ in range(30):  # it does not read what is there, and goes on asking
+            asked.get(timeout=10)
         builder.runs.log(run, "a").write_bytes(b"the first attempt\nthe second\n")
         run.keep_log("a")
         for event in ENDS[1:]:

@@ -68,27 +68,30 @@ def test_a_log_tells_only_what_takes_very_long(directory: Path, after: str, told
     assert (done.stdout, done.stderr) == ("a\nb\n", told)
 
 
-def test_it_is_told_again_when_it_is_further(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(announcing, "shows_tables", lambda _: True)
-    monkeypatch.setattr(announcing, "AFTER", 0.001)
-    monkeypatch.setattr(announcing, "AGAIN", 0.001)
-    asked = 0
+AGAIN = """
+import signal
+import dag.run.announcing as announcing
+announcing.AFTER = announcing.AGAIN = 0.001
+asked = 0
 
-    def words() -> str:
-        nonlocal asked
-        asked += 1
-        return f"{min(asked // 2, 2)} of 3"
+def words():
+    global asked
+    asked += 1
+    return f"{min(asked // 2, 2)} of 3"
 
-    with announcing.announced(words):
-        while asked < 6:
-            signal.pause()
-    assert capfd.readouterr().err.splitlines() == [f"dag: {one} of 3" for one in range(3)]
+with announcing.announced(words):
+    while asked < 6:
+        signal.pause()
+"""
 
 
-def test_the_signal_means_again_what_it_meant_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announcing, "shows_tables", lambda _: True)
+def test_it_is_told_again_when_it_is_further() -> None:
+    terminal = Terminal(80, 10)
+    assert terminal.run(AGAIN) == 0
+    assert terminal.lines == [f"dag: {one} of 3" for one in range(3)]
+
+
+def test_the_signal_means_again_what_it_meant_before() -> None:
     before = signal.getsignal(signal.SIGALRM)
     with announcing.announced(lambda: "never said"):
         assert signal.getsignal(signal.SIGALRM) is not before

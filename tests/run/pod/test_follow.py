@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +13,7 @@ from dag.core.pod.ending import Cause, Ending, PodFacts
 from dag.core.pod.states import WatchRules
 from dag.errors import Interrupted
 from dag.io.kube.api import ApiError, Kube
+from dag.io.retries import RetryPolicy
 from dag.report.terminal import Terminal
 from dag.run.pod.follow import PodFollower
 from tests.support.faults import Answer, Incoming, Origin
@@ -69,11 +69,7 @@ def listed(items: list[Json]) -> Answer:
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pauses() -> Iterator[float]:
-        while True:
-            yield 0.01
-
-    monkeypatch.setattr("dag.io.kube.watch.pauses", pauses)
+    monkeypatch.setattr("dag.io.kube.api._RETRIES", RetryPolicy(first=0.01, longest=0.01))
 
 
 def follower(kube: Kube, **rules: Any) -> PodFollower:
