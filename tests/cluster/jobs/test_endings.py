@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.support.cluster.capabilities import NOT_PASSED_ON, OF_BUILDS, capabilities
 from tests.support.cluster.jobs import Jobs
 
 pytestmark = pytest.mark.cluster
@@ -88,8 +89,13 @@ def test_a_build_container_sees_no_token_no_store_and_no_credential(jobs: Jobs) 
     jobs.define(slow=f"if env | grep -i kubernetes; then exit 9; fi; {SLOW}")
     running = jobs.start()
     # The container itself is looked at: its steps see still less of it.
-    seen = jobs.look_into(jobs.await_build(), "mount; env")
+    pod = jobs.await_build()
+    seen = jobs.look_into(pod, "mount; env; cat /proc/1/status")
     assert " /unit " in seen
+    found = capabilities(seen)
+    assert found == dict.fromkeys(("CapPrm", "CapEff", "CapBnd"), OF_BUILDS) | NOT_PASSED_ON
+    agent = jobs.look_into(pod, "cat /proc/1/status", container="collect")
+    assert {*capabilities(agent).values()} == {0}
     for secret in ("/dag-store", "/dag-agent", "secrets/kubernetes"):
         assert secret not in seen
     assert running.end().returncode == 0

@@ -12,6 +12,7 @@ from cluster import Cluster
 from examples.bootstrap import bootstrap
 from examples.layout import lay_out
 from examples.sources import ADDRESS, SourceServer
+from tests.support.cluster.capabilities import NOT_PASSED_ON, OF_BUILDS, capabilities
 from tests.support.cluster.findings import Findings
 from tests.support.cluster.running import Dag, definitions, job
 
@@ -38,17 +39,20 @@ def test_the_example_is_built_without_privilege(dag: Dag, tmp_path: Path) -> Non
 def test_the_build_is_root_of_its_own_namespace_and_nobody_outside(
     dag: Dag, tmp_path: Path
 ) -> None:
-    script = "id -u; head -1 /proc/self/uid_map; grep CapEff /proc/self/status; ls /var/run/secrets"
+    script = "id -u; head -1 /proc/self/uid_map; ls /var/run/secrets; cat /proc/self/status"
     done = dag.pod(job(tmp_path / "d", script), USERNS)
-    user, mapping, capabilities, token, *_ = done.stdout.splitlines()
+    user, mapping, token, *status = done.stdout.splitlines()
     assert user == "[build] 0"
     inside, outside, _ = map(int, mapping.split()[1:])
     assert inside == 0
     assert outside >= 65536  # no user of the node, and of no other pod
-    # Mounts, modules and devices of the node are nothing for it, and it traces no process.
-    forbidden = sum(1 << number for number in (12, 16, 17, 19, 21, 25))
-    assert int(capabilities.split()[2], 16) & forbidden == 0
     assert "No such file" in token
+    found = capabilities("\n".join(status))
+    assert found == dict.fromkeys(("CapPrm", "CapEff", "CapBnd"), OF_BUILDS) | NOT_PASSED_ON
+    # Networks, mounts, modules and devices of the node are nothing for it, it traces no process, and
+    # sets no clock.
+    assert OF_BUILDS & sum(1 << number for number in (12, 16, 17, 19, 21, 25)) == 0
+    assert re.search(r"NoNewPrivs:\s+1", done.stdout)
 
 
 @pytest.mark.parametrize("level", ["baseline", "restricted"])

@@ -17,7 +17,7 @@ from dag.core.jobs.driver import driver_job
 from dag.core.jobs.manifest import JobSettings, agent_job, unit_job
 from dag.core.jobs.names import attempt_of
 from dag.core.kube.objects import is_made_of
-from dag.core.pod.pieces import proxy_variables
+from dag.core.pod.pieces import builder_fields, proxy_variables
 from dag.core.pod.scheduling import NodeLabel, SchedulingOptions, Toleration
 from dag.core.store.buckets import Bucket
 from tests.support.orders import SETTINGS, order
@@ -96,6 +96,18 @@ def test_a_job_without_privilege_is_in_a_user_namespace_and_another_one_is_named
     assert container(job(), "build")["securityContext"].get("privileged") is None
     named = job(replace(SETTINGS, confined=False))
     assert container(named, "build")["securityContext"] == {"privileged": True}
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_agents_have_no_capability_and_a_build_the_same_as_in_a_pod(confined: bool) -> None:
+    settings = replace(SETTINGS, confined=confined, cache_bundle="registry.example.com/cache:1")
+    for name in ("prepare", "populate-cache", "collect"):
+        rights = container(job(settings), name)["securityContext"]
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["readOnlyRootFilesystem"] is True
+    build = container(job(settings), "build")["securityContext"]
+    assert build == builder_fields("/tmp", confined=confined)["securityContext"]
 
 
 PROXIES = proxy_variables(ProxyOptions(proxy="http://a.example:1", no_proxy=(".b.example",)))

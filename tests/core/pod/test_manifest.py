@@ -114,3 +114,22 @@ def test_thousands_of_names_stay_below_what_an_annotation_holds() -> None:
     assert len(text) <= 4096
     assert text.startswith("package-0 package-1 ")
     assert text.endswith(" … (3401)")
+
+
+@pytest.mark.parametrize("isolation", ["userns", "privileged"])
+def test_no_container_but_the_one_that_builds_may_do_more_than_any_user(isolation: str) -> None:
+    spec = pod(asking(EVERYTHING, isolation=isolation))["spec"]
+    containers = [*spec["initContainers"], *spec["containers"]]
+    assert len(containers) == 6
+    for one in containers:
+        rights = one["securityContext"]
+        if one["name"] != "build":
+            assert rights["capabilities"] == {"drop": ["ALL"]}
+            assert rights["allowPrivilegeEscalation"] is False
+            assert rights["readOnlyRootFilesystem"] is True
+            assert rights["seccompProfile"] == {"type": "RuntimeDefault"}
+        elif isolation == "userns":
+            assert rights["capabilities"]["drop"] == ["ALL"]
+            assert rights["allowPrivilegeEscalation"] is False
+        else:
+            assert rights == {"privileged": True}

@@ -99,10 +99,10 @@ class Jobs:
                 return dict(pod)
         return {}
 
-    def look_into(self, pod: Json, command: str) -> str:
-        """Return what a shell says in the container that builds."""
+    def look_into(self, pod: Json, command: str, container: str = "build") -> str:
+        """Return what a shell says in a container, by default in the one that builds."""
         name = pod["metadata"]["name"]
-        return self.dag.kubectl("exec", name, "-c", "build", "--", "sh", "-c", command)
+        return self.dag.kubectl("exec", name, "-c", container, "--", "sh", "-c", command)
 
     def jobs(self) -> list[Json]:
         return list(json.loads(self.dag.kubectl("get", "jobs", "-o", "json"))["items"])

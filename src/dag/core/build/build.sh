@@ -86,7 +86,7 @@ fi
 # The files beside the bwrap of ours are explained there.
 place_bwrap() {
   rm -rf "${state:?}/bin" "$state/root" "$state/trusted" "$state/hermetic" "$state/deep" "$state/called" \
-    "$state/melange"
+    "$state/melange" "$state/unprivileged"
   mkdir -p "$state/bin" "$state/caches" && printf '%s\n' "$bwrap" >"$state/bin/bwrap" &&
     chmod 755 "$state/bin/bwrap" && ln -sfn "$real" "$state/bwrap" && : >"$state/proc" || return
   [ -z "$trusted" ] || : >"$state/trusted"
@@ -94,6 +94,7 @@ place_bwrap() {
   case $("$real" --help 2>&1) in *--disable-userns*) : >"$state/deep" ;; esac
   [ "$(id -u)" = 0 ] || return 0
   : >"$state/root"
+  [ -z "$trusted" ] || "$real" --ro-bind / / true 2>/dev/null || : >"$state/unprivileged"
   find /proc/[!0-9]* -maxdepth 0 '(' -type d -o -type f -perm -200 ')' >"$state/proc"
 }
 # Make gets the melange that is placed beside our bwrap; a recipe's shell would split odd paths.

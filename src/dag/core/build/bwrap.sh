@@ -4,6 +4,7 @@
 # a Makefile does to PATH does not matter, and another runner is refused. The directory above it has:
 #   bwrap, melange  links to the real ones
 #   trusted         if it is there, steps are not confined, and only get the proxies
+#   unprivileged    if it is there, the caller is root and may mount nothing but in a user namespace
 #   root, hermetic  if they are there, the caller is root, and steps have no network
 #   deep            if it is there, bwrap knows --disable-userns
 #   proc            what is to be read-only in /proc for root, a path a line
@@ -37,6 +38,61 @@ here=${0%/*}/..
 inside=/var/cache/melange
 say() { echo "dag: $*" >&2; }
 give_up() { say "$*"; exit 1; }
+
+# ---- beside the step ----------------------------------------------------------------------------
+
+# bwrap takes the place of this process, so that melange is its parent, and it ends with melange.
+# Another process is told what becomes of it, maps the ids, and says what a failed step lacked.
+become_bwrap() {
+  pipes=$here/pipes.$$ child=''
+  { mkdir "$pipes" && mkfifo "$pipes/said" "$pipes/go"; } || give_up "$here cannot be written"
+  attend </dev/null &
+  set -- --json-status-fd 9 "$@"
+  exec 9>"$pipes/said"
+  [ -e "$here/root" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
+  exec env -i PATH="$PATH" "$here/bwrap" --info-fd 8 --userns-block-fd 7 "$@" 7<>"$pipes/go" 8>&9
+}
+attend() {
+  while read -r line; do
+    case $line in
+      *'"child-pid": '*) # it is told twice
+        [ ! -e "$here/root" ] || [ -n "$child" ] || map_ids "$line"
+        ;;
+      *'"exit-code": '*) [ ! -e "$here/hermetic" ] || explain "$line" ;;
+    esac
+  done <"$pipes/said"
+  rm -rf "$pipes"
+}
+read_number() { number=${1#*\": } number=${number%%[!0-9]*}; }
+map_ids() {
+  read_number "$1"
+  child=$number
+  if { echo '0 0 65536' >"/proc/$child/uid_map" && echo '0 0 65536' >"/proc/$child/gid_map"; } 2>/dev/null
+  then echo go 1<>"$pipes/go"
+  else
+    say 'the ids 0 to 65535 cannot be mapped into a user namespace here'
+    kill -KILL "$child" $$
+  fi
+}
+explain() {
+  read_number "$1"
+  code=$number
+  # What is no step is a look of melange's own, and may well fail.
+  case $code:$step in 0:* | *:true | *:/etc/os-release) return 0 ;; esac
+  say "--hermetic: a step failed that had no network (exit code $code)"
+  name=$(found 's|^[[:space:]]*fn="/var/cache/melange/\(sha[0-9]*:[0-9a-f]\{64,\}\)"$|\1|p')
+  uri=$(found "s|^[[:space:]]*wget .* '\([^']*\)'\$|\1|p")
+  if [ -n "$name" ] && [ -n "$uri" ] && [ ! -f "$cache/$name" ]; then
+    lacks fetch "$uri ($name)"
+  fi
+  uri=$(found '/^main \\$/{n;s|^[[:space:]]*"\([^"]*\)".*|\1|p;}')
+  [ -z "$uri" ] || grep -qsF "remote.*.url:$uri\"]" "$cache/gitconfig" || lacks git-checkout "$uri"
+}
+found() { printf '%s\n' "$step" | sed -n "$1"; }
+lacks() { say "--hermetic: $1 wants $2, which is not in the cache: run dag cache; a pod gets it by --cache-bundle"; }
+
+# ---- what is called ------------------------------------------------------------------------------
+
 [ $# -gt 0 ] || give_up 'this bwrap was given no command'
 # melange gives steps nothing of its environment, and what it is given itself for them it writes into
 # packages. So the proxies are added here; one with a login is no step's business. A step can read the
@@ -53,7 +109,10 @@ for word; do
     [ -e "$here/hermetic" ] || set -- "$@" --setenv "$name" "$value"
   done
 done
-[ ! -e "$here/trusted" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
+if [ -e "$here/trusted" ]; then
+  [ ! -e "$here/unprivileged" ] || become_bwrap --unshare-user "$@"
+  exec env -i PATH="$PATH" "$here/bwrap" "$@"
+fi
 for step; do :; done
 : >"$here/called" || give_up "$here cannot be written"
 
@@ -227,54 +286,5 @@ set -- --setenv dag_out "$out" "$@"
 # In a pod, root has few capabilities, and bwrap would pass on no others. These count in the namespace alone.
 [ ! -e "$here/root" ] || set -- --cap-add ALL --setenv dag_namespaces "$namespaces" "$@"
 [ -e "$here/root" ] || [ -e "$here/hermetic" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
+become_bwrap "$@"
 
-# ---- beside the step ----------------------------------------------------------------------------
-
-# bwrap takes the place of this process, so that melange is its parent, and it ends with melange.
-# Another process is told what becomes of it, maps the ids, and says what a failed step lacked.
-attend() {
-  while read -r line; do
-    case $line in
-      *'"child-pid": '*) # it is told twice
-        [ ! -e "$here/root" ] || [ -n "$child" ] || map_ids "$line"
-        ;;
-      *'"exit-code": '*) [ ! -e "$here/hermetic" ] || explain "$line" ;;
-    esac
-  done <"$pipes/said"
-  rm -rf "$pipes"
-}
-read_number() { number=${1#*\": } number=${number%%[!0-9]*}; }
-map_ids() {
-  read_number "$1"
-  child=$number
-  if { echo '0 0 65536' >"/proc/$child/uid_map" && echo '0 0 65536' >"/proc/$child/gid_map"; } 2>/dev/null
-  then echo go 1<>"$pipes/go"
-  else
-    say 'the ids 0 to 65535 cannot be mapped into a user namespace here'
-    kill -KILL "$child" $$
-  fi
-}
-explain() {
-  read_number "$1"
-  code=$number
-  # What is no step is a look of melange's own, and may well fail.
-  case $code:$step in 0:* | *:true | *:/etc/os-release) return 0 ;; esac
-  say "--hermetic: a step failed that had no network (exit code $code)"
-  name=$(found 's|^[[:space:]]*fn="/var/cache/melange/\(sha[0-9]*:[0-9a-f]\{64,\}\)"$|\1|p')
-  uri=$(found "s|^[[:space:]]*wget .* '\([^']*\)'\$|\1|p")
-  if [ -n "$name" ] && [ -n "$uri" ] && [ ! -f "$cache/$name" ]; then
-    lacks fetch "$uri ($name)"
-  fi
-  uri=$(found '/^main \\$/{n;s|^[[:space:]]*"\([^"]*\)".*|\1|p;}')
-  [ -z "$uri" ] || grep -qsF "remote.*.url:$uri\"]" "$cache/gitconfig" || lacks git-checkout "$uri"
-}
-found() { printf '%s\n' "$step" | sed -n "$1"; }
-lacks() { say "--hermetic: $1 wants $2, which is not in the cache: run dag cache; a pod gets it by --cache-bundle"; }
-
-pipes=$here/pipes.$$ child=''
-{ mkdir "$pipes" && mkfifo "$pipes/said" "$pipes/go"; } || give_up "$here cannot be written"
-attend </dev/null &
-set -- --json-status-fd 9 "$@"
-exec 9>"$pipes/said"
-[ -e "$here/root" ] || exec env -i PATH="$PATH" "$here/bwrap" "$@"
-exec env -i PATH="$PATH" "$here/bwrap" --info-fd 8 --userns-block-fd 7 "$@" 7<>"$pipes/go" 8>&9

@@ -19,7 +19,7 @@ from dag.core.pod.ending import UNSTARTABLE, Cause, Ending, PodFacts
 from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
-from dag.core.pod.pieces import agent_security
+from dag.core.pod.pieces import agent_security, preparing_security
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, scheduling, termination
 from dag.core.pod.waiting import USER_NAMESPACES
@@ -39,19 +39,17 @@ _PATIENCE = 10.0
 
 def pull_probe(settings: PodSettings) -> KubeObject:
     """Ask a node to pull the bundle and to run a shell of it."""
-    return _probe(settings, "pull", {"image": settings.bundle, "command": probe_command("true")})
+    return _probe(settings, "pull", _plain_container(settings.bundle, "true"))
 
 
 def emulation_probe(settings: PodSettings, image: str) -> KubeObject:
     """Ask a node to run a shell of an image that is for the architecture which is built for."""
-    return _probe(
-        settings, "emulation", {"image": image, "command": probe_command("true")}, _CONFINEMENT
-    )
+    return _probe(settings, "emulation", _plain_container(image, "true"), _CONFINEMENT)
 
 
 def userns_probe(settings: PodSettings) -> KubeObject:
     """Ask for a user namespace, and what its users are outside."""
-    container = {"image": settings.bundle, "command": probe_command("cat", "/proc/self/uid_map")}
+    container = _plain_container(settings.bundle, "cat", "/proc/self/uid_map")
     return _probe(settings, "userns", container, _CONFINEMENT)
 
 
@@ -72,12 +70,11 @@ def key_probe(settings: PodSettings) -> KubeObject:
     spec = pod(settings)["spec"]
     place, _, name = MOUNTED_KEY.rpartition("/")
     (volume,) = (one for one in spec["volumes"] if "csi" in one)
-    container = {
-        "image": settings.bundle,
-        "command": probe_command(*probe_script("key", place, name)),
-        "volumeMounts": [{"name": volume["name"], "mountPath": place, "readOnly": True}],
-    }
-    return _probe(settings, "key", container, _CONFINEMENT, volumes=[volume])
+    container = _plain_container(settings.bundle, *probe_script("key", place, name))
+    mount = {"name": volume["name"], "mountPath": place, "readOnly": True}
+    return _probe(
+        settings, "key", {**container, "volumeMounts": [mount]}, _CONFINEMENT, volumes=[volume]
+    )
 
 
 def bucket_probe(settings: PodSettings, *, write: bool) -> KubeObject:
@@ -109,6 +106,12 @@ def proxy_container(image: str, proxy: str) -> KubeObject:
         "args": container_words(["try-proxy", f"--proxy={proxy}"]),
         "securityContext": agent_security(),
     }
+
+
+def _plain_container(image: str, *words: str) -> KubeObject:
+    """Return a container that runs a program, and has the rights of what prepares a build."""
+    command = probe_command(*words)
+    return {"image": image, "command": command, "securityContext": preparing_security()}
 
 
 def probe_script(name: str, *arguments: str) -> list[str]:

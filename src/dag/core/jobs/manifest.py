@@ -30,6 +30,7 @@ from dag.core.pod.pieces import (
     builder_fields,
     environment_fields,
     isolation_fields,
+    preparing_security,
     resource_requests,
     volume_mounts,
 )
@@ -252,6 +253,7 @@ def _prepare_container(settings: JobSettings, order: UnitOrder) -> KubeObject:
     return {
         "name": PREPARE,
         "image": settings.bundle,
+        "securityContext": preparing_security(),
         **_store_settings(settings),
         "args": container_words(words),
         "resources": resource_requests(
@@ -272,6 +274,7 @@ def _cache_containers(settings: JobSettings) -> list[KubeObject]:
             "name": "populate-cache",
             "image": settings.cache_bundle,
             "args": ["unpack", f"/{BUNDLE_ROOT}", CACHE],
+            "securityContext": preparing_security(),
             "volumeMounts": _mounts("cache"),
         }
     ]

@@ -22,6 +22,7 @@ from dag.core.pod.pieces import (
     builder_fields,
     environment_fields,
     isolation_fields,
+    preparing_security,
     proxy_variables,
     resource_requests,
     volume_mounts,
@@ -122,6 +123,7 @@ def pod(settings: PodSettings) -> KubeObject:
         "restartPolicy": "Never",
         "serviceAccountName": options.service_account,
         "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
         **scheduling_fields(settings.node, options),
         "initContainers": _init_containers(settings),
         "containers": [_build_container(settings)],
@@ -181,6 +183,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
         "name": "init",
         "image": settings.bundle,
         "args": ["unpack", *pipes, f"/{BUNDLE_ROOT}", WORKSPACE],
+        "securityContext": preparing_security(),
         "resources": resource_requests(cpu="1", memory="2Gi", disk="1Gi"),
         "volumeMounts": _mounts("workspace", *(["pipes"] if pipes else [])),
     }
@@ -192,6 +195,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
             {
                 "name": "fetch-packages",
                 "args": container_words(words),
+                "securityContext": preparing_security(),
                 **_transfer_fields(settings),
                 "volumeMounts": [*_mounts("workspace"), *_identity_mounts(settings)],
             }
@@ -202,6 +206,7 @@ def _init_containers(settings: PodSettings) -> list[KubeObject]:
                 "name": "populate-cache",
                 "image": options.cache_bundle,
                 "args": ["unpack", f"/{BUNDLE_ROOT}", CACHE],
+                "securityContext": preparing_security(),
                 "volumeMounts": _mounts("cache"),
             }
         )

@@ -15,6 +15,13 @@ _BUILDER = 0
 To steps of any other user melange gives one single id, and what they give to root or to others fails,
 or comes out as another package where they pass over that.
 """
+BUILD_CAPABILITIES = ("DAC_OVERRIDE", "FOWNER", "SETFCAP", "SETGID", "SETUID")
+"""What this root may do there beyond other users. On the node that is nothing.
+
+Of what steps gave to other users, melange reads and removes all; with the sticky bit, that takes FOWNER.
+The last three map the ids of a step's own user namespace, whose root has all capabilities: so it is
+there that chown works. https://man7.org/linux/man-pages/man7/user_namespaces.7.html
+"""
 
 
 def volume_mounts(
@@ -45,6 +52,8 @@ def builder_fields(
     # that make namespaces.
     return {
         "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"], "add": [*BUILD_CAPABILITIES]},
             "procMount": "Unmasked",
             "seccompProfile": {"type": "Unconfined"},
         },
@@ -82,6 +91,16 @@ def agent_security() -> KubeObject:
         "runAsUser": AGENT_USER,
         "runAsGroup": AGENT_USER,
         "runAsNonRoot": True,
+        **preparing_security(),
+    }
+
+
+def preparing_security() -> KubeObject:
+    """Return the rights of containers that lay out what the build reads, as its user, who is to own it.
+
+    They have no capability, also where that is root of the node.
+    """
+    return {
         "readOnlyRootFilesystem": True,
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
