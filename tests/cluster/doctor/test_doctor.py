@@ -107,7 +107,7 @@ def test_each_permission_that_is_missing_is_named_and_one_role_gives_them(
     found = Findings(dag, directory, *words)
     assert found.code == 0
     # Those who run builds need not be able to see the rest of the cluster.
-    unseen = ["namespace", "pod security", "service account", "node x86_64"]
+    unseen = ["namespace", "service account", "node x86_64"]
     assert found.with_status("warning") == unseen
     assert found.status("pull x86_64") == found.status("sdk x86_64") == "ok"
 

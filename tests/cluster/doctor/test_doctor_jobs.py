@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from dag.core.kube.objects import KubeObject
+from dag.core.pod.sample import sample_pod
 from tests.support.cluster.claims import shared_claim
 from tests.support.cluster.findings import Findings
 from tests.support.cluster.running import Dag, definitions
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
@@ -104,6 +107,64 @@ def test_what_a_cluster_lacks_is_told_by_the_doctor_and_by_a_build_in_the_same_w
     assert found.failed("permissions") in built.stderr
     found.mend(dag, "permissions")
     assert Findings(dag, directory, *CLAIM, limited, "--probe=false").code == 0
+
+
+def test_the_rule_that_refuses_builds_is_told_by_the_doctor_and_by_a_build_in_the_same_words(
+    dag: Dag, directory: Path, store: Path, forbids_root: str
+) -> None:
+    permitted = dag("setup", "cluster", "--user=limited")
+    assert permitted.returncode == 0, permitted.stderr
+    words = (*CLAIM, f"--kubeconfig={dag.cluster.limited_kubeconfig}")
+    found = Findings(dag, directory, *words, "--probe=false")
+    assert found.code == 3
+    assert found.with_status("failed") == ["pod security"]
+    assert f"ValidatingAdmissionPolicy '{forbids_root}'" in found.failed("pod security")
+    assert "no pod may be root" in found.failed("pod security")
+    assert "who runs it can leave out this namespace" in found.checks["pod security"]["fix"]
+    assert found.message("agent x86_64") == "not checked: pod security comes first"
+    built = dag("build", "--dir", directory, *words)
+    assert built.returncode == 3
+    assert found.failed("pod security") in built.stderr
+    assert "uploaded" not in built.stderr
+    assert left_behind(dag) == []
+
+
+@pytest.fixture
+def forbids_root(dag: Dag) -> Iterator[str]:
+    """Return the name of a policy of the cluster for this namespace, once that is in force."""
+    name = f"not-root-{dag.namespace}"
+    api = "admissionregistration.k8s.io/v1"
+    here = {"matchLabels": {"kubernetes.io/metadata.name": dag.namespace}}
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "resources": ["pods"],
+        "operations": ["CREATE"],
+    }
+    judgement = {
+        "expression": "has(object.spec.securityContext) && has(object.spec.securityContext.runAsNonRoot)",
+        "message": "no pod may be root",
+    }
+    matched = {"resourceRules": [rule], "namespaceSelector": here}
+    policy = {"matchConstraints": matched, "validations": [judgement]}
+    dag.apply(f"{api}/ValidatingAdmissionPolicy", name, spec=policy)
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    dag.apply(f"{api}/ValidatingAdmissionPolicyBinding", name, spec=binding)
+    try:
+        pod = sample_pod(dag.namespace, "default", dag.cluster.sdk_image, confined=True)
+        eventually(lambda: is_refused(dag, pod), "the policy refuses no pod")
+        yield name
+    finally:
+        dag.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
+
+
+def is_refused(dag: Dag, pod: KubeObject) -> bool:
+    """Return whether the API server would not make a pod."""
+    try:
+        dag.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    except AssertionError:
+        return True
+    return False
 
 
 def test_probes_run_where_the_flags_say(dag: Dag, directory: Path, store: Path) -> None:

@@ -55,19 +55,57 @@ def test_the_build_is_root_of_its_own_namespace_and_nobody_outside(
     assert re.search(r"NoNewPrivs:\s+1", done.stdout)
 
 
-@pytest.mark.parametrize("level", ["baseline", "restricted"])
-@pytest.mark.parametrize("isolation", ["privileged", "userns"])
+_ALWAYS = {"procMount", "seccompProfile"}
+
+
+@pytest.mark.parametrize(
+    ("level", "isolation", "broken"),
+    [
+        ("baseline", "privileged", {"privileged"}),
+        ("baseline", "userns", _ALWAYS),
+        (
+            "restricted",
+            "privileged",
+            {
+                *("privileged", "allowPrivilegeEscalation != false", "unrestricted capabilities"),
+                *("runAsNonRoot != true", "seccompProfile"),
+            },
+        ),
+        (
+            "restricted",
+            "userns",
+            _ALWAYS | {"unrestricted capabilities", "runAsNonRoot != true", "runAsUser=0"},
+        ),
+    ],
+)
 def test_a_pod_security_level_that_forbids_it_is_said_before_anything_is_pushed(
-    dag: Dag, tmp_path: Path, level: str, isolation: str
+    dag: Dag, tmp_path: Path, level: str, isolation: str, broken: set[str]
 ) -> None:
-    label = f"pod-security.kubernetes.io/enforce={level}"
-    dag.kubectl("label", "namespace", dag.namespace, label)
-    done = dag.pod(definitions(tmp_path / "d"), "--isolation", isolation)
+    enforce = f"pod-security.kubernetes.io/enforce={level}"
+    # Kubernetes 1.35 has other rules for pods in a user namespace.
+    dag.kubectl("label", "namespace", dag.namespace, enforce, f"{_VERSION}=v1.34")
+    directory = definitions(tmp_path / "d")
+    done = dag.pod(directory, "--isolation", isolation)
     assert done.returncode == 3
-    assert f'violates PodSecurity "{level}:latest"' in done.stderr
+    assert f'violates PodSecurity "{level}:v1.34"' in done.stderr
+    assert rules_in(done.stderr) == broken
     assert "pod-security.kubernetes.io/enforce=privileged" in done.stderr
     assert "uploaded" not in done.stderr
     assert dag.pods() == []
+    found = Findings(dag, directory, "--isolation", isolation, "--probe=false")
+    assert rules_in(found.failed("pod security")) == broken
+    found.mend(dag, "pod security")
+    assert found.status("service account") == "ok"
+    assert Findings(dag, directory, "--isolation", isolation, "--probe=false").code == 0
+
+
+_VERSION = "pod-security.kubernetes.io/enforce-version"
+
+
+def rules_in(text: str) -> set[str]:
+    """Return the names of the rules that a refusal by Pod Security names, without what it says of each."""
+    (named,) = set(re.findall(r'violates PodSecurity "[^"]*": (.*)', text))
+    return {rule.strip() for rule in re.sub(r"\([^)]*\)", "", named).split(",")}
 
 
 @pytest.fixture

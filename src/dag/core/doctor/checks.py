@@ -13,14 +13,13 @@ from enum import StrEnum
 
 from dag.core.arch import Arch
 from dag.core.kube.objects import KubeView
+from dag.core.kube.policies import ENFORCE, is_pod_security, policy_remedy, words_of_policy
 from dag.core.pod.identity import PROVIDER
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.pod.permissions import Permission, grant_commands
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError, UsageError
 
-ENFORCE = "pod-security.kubernetes.io/enforce"
-"""https://kubernetes.io/docs/concepts/security/pod-security-admission/"""
 _IDENTITIES = {
     # https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
     "gs": ("iam.gke.io/gcp-service-account", "NAME@PROJECT.iam.gserviceaccount.com"),
@@ -133,20 +132,47 @@ def namespace(name: str, found: KubeView | None) -> Finding:
     return ok(f"{name} exists")
 
 
-def pod_security(name: str, found: KubeView) -> Finding:
-    """Judge the level of Pod Security that the namespace enforces.
+def pod_security(name: str, found: KubeView | None, *, confined: bool) -> Finding:
+    """Judge the level of Pod Security that the namespace enforces, where nothing else tells.
 
     Without privilege, too, a build needs what `baseline` forbids: an unmasked /proc and no seccomp
-    filter, in which bubblewrap makes its sandbox.
+    filter, in which bubblewrap makes its sandbox. Of the two, Kubernetes 1.35 allows the first in a
+    user namespace.
     """
+    if found is None:
+        return Finding(Status.WARNING, "not known: the labels of the namespace may not be read")
     level = found["metadata"].get("labels", {}).get(ENFORCE)
     if level in ("baseline", "restricted"):
+        broken = (
+            "the seccomp profile Unconfined and procMount Unmasked" if confined else "privilege"
+        )
         return Finding(
             Status.FAILED,
-            f"namespace {name} enforces the level {level}, which forbids what bubblewrap needs",
-            f"kubectl label --overwrite namespace {name} {ENFORCE}=privileged",
+            f"namespace {name} enforces the level {level}, which forbids what bubblewrap needs: {broken}",
+            _label_command(name),
         )
     return ok(f"namespace {name} enforces {'no level' if level is None else f'the level {level}'}")
+
+
+def pod_admitted(name: str) -> Finding:
+    """Return the finding that an API server would create a Pod with the rights of a build."""
+    return ok(f"namespace {name} admits pods that build")
+
+
+def pod_refused(name: str, message: str) -> Finding | None:
+    """Judge the refusal of a Pod with the rights of a build; None if no policy says so."""
+    remedy = policy_remedy(message)
+    if remedy is None:
+        return None
+    return Finding(
+        Status.FAILED,
+        f"namespace {name} admits no pod that builds: {words_of_policy(message)}",
+        _label_command(name) if is_pod_security(message) else remedy,
+    )
+
+
+def _label_command(name: str) -> str:
+    return f"kubectl label --overwrite namespace {name} {ENFORCE}=privileged"
 
 
 def permissions(

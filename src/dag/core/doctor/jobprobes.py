@@ -7,7 +7,6 @@ from dataclasses import replace
 from dag.core.build.scripts import SCRIPT_STATE, check_script
 from dag.core.doctor.probes import (
     DEADLINE,
-    NO_REQUESTS,
     PROBE,
     probe_command,
     probe_script,
@@ -16,6 +15,7 @@ from dag.core.doctor.probes import (
 from dag.core.jobs.manifest import JobSettings, agent_container, container_job
 from dag.core.kube.objects import KubeObject, seal
 from dag.core.pod.pieces import agent_security, builder_fields
+from dag.core.pod.sample import NO_REQUESTS
 
 
 def agent_job_probe(settings: JobSettings) -> KubeObject:

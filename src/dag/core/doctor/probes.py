@@ -20,6 +20,7 @@ from dag.core.pod.identity import CloudIdentity
 from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.manifest import BUILD, MOUNTED_KEY, UPLOAD, PodSettings, pod
 from dag.core.pod.pieces import agent_security, preparing_security
+from dag.core.pod.sample import NO_REQUESTS
 from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, scheduling, termination
 from dag.core.pod.waiting import USER_NAMESPACES
@@ -31,8 +32,6 @@ PROBE = "probe"
 PROBE_LABEL = "dag/probe"
 DEADLINE = 60.0
 """Seconds that an answer may take."""
-NO_REQUESTS = {"cpu": "0", "memory": "0", "ephemeral-storage": "0"}
-"""What a probe requests: so it fits on a full node, and within a quota that wants requests named."""
 # Of a problem that may heal: mounts and sandboxes are tried again, nodes become free.
 _PATIENCE = 10.0
 

@@ -10,6 +10,7 @@ import httpx2
 import msgspec
 
 from dag.core.kube.objects import KubeObject
+from dag.core.kube.policies import policy_remedy
 from dag.core.limits import TooLarge
 from dag.core.web import PROXY_LOGIN, parse_retry_after
 from dag.errors import InfrastructureError
@@ -245,7 +246,7 @@ def refusal_of(server: str, response: httpx2.Response) -> ApiError:
         message,
         status=code,
         reason=reason,
-        hint=next(hints, otherwise),
+        hint=policy_remedy(message) or next(hints, otherwise),
         retry_after=parse_retry_after(response.headers.get("Retry-After"), time.time()),
     )
 
@@ -274,8 +275,6 @@ _HINTS = {
     (404, "namespaces "): "kubectl create namespace makes one; --namespace names another",
     (403, "looking up service account"): "kubectl create serviceaccount makes one;"
     " --service-account names another",
-    (403, "violates PodSecurity"): "building needs privilege: label the namespace"
-    " pod-security.kubernetes.io/enforce=privileged",
     (403, "exceeded quota"): "ask for less with --cpu, --ram and --disk; `kubectl describe quota"
     " -n NAMESPACE` tells what is left",
     (

@@ -62,7 +62,8 @@ class PodDoctor:
         yield Check("bundle", ("definitions", "repository"), self._bundle)
         yield Check("api", (), place.contact)
         yield Check("namespace", ("api",), place.namespace)
-        yield Check("pod security", ("namespace",), place.pod_security)
+        security = partial(place.pod_security, chosen.sdk_image, confined=chosen.confined)
+        yield Check("pod security", ("namespace",), security)
         yield Check("permissions", ("api",), cluster.permissions)
         bucket = chosen.bucket or chosen.src_bucket
         secret = chosen.bucket_secret

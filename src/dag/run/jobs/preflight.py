@@ -51,7 +51,8 @@ class JobChecks:
         yield Check("api", (), place.contact)
         yield Check("permissions", ("api",), self._permissions)
         yield Check("namespace", ("api",), place.namespace)
-        yield Check("pod security", ("namespace",), place.pod_security)
+        security = partial(place.pod_security, settings.sdk_image, confined=settings.confined)
+        yield Check("pod security", ("namespace",), security)
         account = partial(place.service_account, bucket, secret=secret is not None)
         yield Check("service account", ("namespace",), account)
         if self._detach:

@@ -7,11 +7,15 @@ from dag.core.doctor.checks import Finding, ok
 from dag.core.kube.objects import KubeView
 from dag.core.pod.identity import CloudIdentity, identity_of
 from dag.core.pod.options import ClusterOptions
+from dag.core.pod.sample import sample_pod
 from dag.core.store.buckets import Bucket
 from dag.io.kube.api import ApiError, Kube
 from dag.io.kube.opening import open_cluster
 from dag.report.terminal import Terminal
 from dag.run.pod.access import Unreadable, read_object
+
+_PATIENCE = 10.0
+"""Seconds for which policies may fail to answer; what is created later meets them anyway."""
 
 
 class PlaceChecks:
@@ -55,11 +59,20 @@ class PlaceChecks:
         self._namespace = await read_object(self.kube, f"/api/v1/namespaces/{self.name}")
         return doctor.namespace(self.name, self._namespace)
 
-    async def pod_security(self) -> Finding:
-        """Judge what the namespace forbids."""
-        if self._namespace is None:
-            raise Unreadable("the labels of the namespace may not be read")
-        return doctor.pod_security(self.name, self._namespace)
+    async def pod_security(self, image: str, *, confined: bool) -> Finding:
+        """Judge what policies of the cluster let a build do: they are asked, and no pod is created."""
+        sample = sample_pod(self.name, self._chosen.service_account, image, confined=confined)
+        path = f"/api/v1/namespaces/{self.name}/pods"
+        try:
+            await self.kube.create(path, sample, label="", dry_run=True, patience=_PATIENCE)
+        except ApiError as error:
+            if error.status == 0:
+                raise
+            refused = doctor.pod_refused(self.name, error.message)
+        else:
+            return doctor.pod_admitted(self.name)
+        # Others may create Jobs and no pods, and the account may be missing: the label tells something.
+        return refused or doctor.pod_security(self.name, self._namespace, confined=confined)
 
     async def service_account(self, bucket: Bucket | None, *, secret: bool) -> Finding:
         """Judge the account of Pods, and its identity for a bucket that no Secret opens."""
