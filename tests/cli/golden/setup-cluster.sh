@@ -487,6 +487,14 @@ spec:
     - sh
     - "-c"
     - "grep -q 'PRIVATE KEY-----' /var/secrets/melange.rsa || { echo '/var/secrets/melange.rsa holds no private key'; exit 1; }"
+    securityContext:
+      readOnlyRootFilesystem: true
+      allowPrivilegeEscalation: false
+      capabilities:
+        drop:
+        - ALL
+      seccompProfile:
+        type: RuntimeDefault
     resources:
       requests:
         cpu: "10m"
@@ -531,6 +539,14 @@ spec:
     - sh
     - "-c"
     - "grep -q 'PRIVATE KEY-----' /var/secrets/melange.rsa || { echo '/var/secrets/melange.rsa holds no private key'; exit 1; }"
+    securityContext:
+      readOnlyRootFilesystem: true
+      allowPrivilegeEscalation: false
+      capabilities:
+        drop:
+        - ALL
+      seccompProfile:
+        type: RuntimeDefault
     resources:
       requests:
         cpu: "10m"

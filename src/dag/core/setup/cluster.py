@@ -14,6 +14,7 @@ from dag.core.pod import permissions
 from dag.core.pod.manifest import KEY_FILE, KEY_MOUNT, SECRET_PROVIDER_CLASS
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.pod.permissions import Permission
+from dag.core.pod.pieces import preparing_security
 from dag.core.setup.network import driver_policy, network_policy
 from dag.core.setup.steps import (
     Ensure,
@@ -309,6 +310,7 @@ def _secret_test(settings: ClusterSettings, arch: str) -> KubeObject:
                 "name": "test",
                 "image": settings.busybox,
                 "command": ["sh", "-c", script],
+                "securityContext": preparing_security(),
                 "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [{"name": "key", "mountPath": KEY_MOUNT, "readOnly": True}],
