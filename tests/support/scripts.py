@@ -25,6 +25,7 @@ networks: ; @bwrap --dev-bind / / --proc /proc cat /proc/net/dev
 shows: ; @bwrap --dev-bind / / --clearenv --setenv mine 'a b' /bin/sh -c "$$STEP"
 CACHE = .
 fetches: ; @bwrap --dev-bind / / --tmpfs /var/cache --bind "$(CACHE)" /var/cache/melange sh -c "$$STEP"
+clones: ; @bwrap --dev-bind / / --tmpfs /var/cache --bind "$(CACHE)" /var/cache/melange --clearenv sh -c "$$STEP"
 slow: ; @sleep 60 & trap 'echo stopping; kill $$!; exit 9' TERM; echo started; wait
 # What is left behind holds the pipe, and would for ever.
 daemon: ; @echo served; sleep 60 & echo $$! >daemon

@@ -22,7 +22,7 @@ from dag.core.build.scripts import (
 )
 from dag.core.build.usage import USED, parse_usage
 from dag.core.package.makefile import KeyMaker
-from dag.core.sources.gitconfig import CONFIG_NAME, ENV_FILE
+from dag.core.sources.gitconfig import BUILD_CACHE, CONFIG_NAME, ENV_FILE
 from tests.support.scripts import MAKEFILE, VARIABLES, Workspace
 from tests.support.waiting import eventually, opens_something
 
@@ -153,6 +153,22 @@ def test_steps_need_bubblewrap_unless_they_are_trusted(workspace: Workspace) -> 
     assert code == 0
 
 
+def test_steps_are_led_to_the_repositories_of_the_cache_and_melange_does_not_know(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    cache = tmp_path / "a cache"
+    cache.mkdir()
+    made = MAKEFILE.replace("--dev-bind / /", SYSTEM)
+    (workspace.directory / "Makefile").write_text(made)
+    step = "STEP='echo git=$GIT_CONFIG_SYSTEM; cat $GIT_CONFIG_SYSTEM'\nexport STEP\n"
+    variables = replace(VARIABLES, cache_dir=str(cache), more=[f"CACHE={cache}"])
+    code, lines = workspace.run("clones", variables=variables, before=step)
+    assert (code, lines[0]) == (0, "git=")
+    (cache / CONFIG_NAME).write_text("# the config\n")
+    code, lines = workspace.run("clones", variables=variables, before=step)
+    assert (code, lines[:2]) == (0, [f"git={BUILD_CACHE}/{CONFIG_NAME}", "# the config"])
+
+
 def test_the_environment_of_git_comes_from_the_script_and_not_from_the_cache(
     workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -164,8 +180,9 @@ def test_the_environment_of_git_comes_from_the_script_and_not_from_the_cache(
     )
     (workspace.directory / "Makefile").write_text("options: ; @printf '<%s>' $(MELANGE_EXTRA_OPTS)")
     for more in ("", "<--env-file><../state/melange.env>"):
-        code, lines = workspace.run("options", variables=variables)
-        assert (code, lines[0]) == (0, f"<--cache-dir><{cache}>{more}")
+        for trusted, added in ((True, more), (False, "")):
+            code, lines = workspace.run("options", variables=variables, trust_steps=trusted)
+            assert (code, lines[0]) == (0, f"<--cache-dir><{cache}>{added}")
         (cache / CONFIG_NAME).touch()
     assert (workspace.directory / "../state/melange.env").read_text() == ENV_FILE
 

@@ -28,8 +28,8 @@ while [ $# -gt 0 ]; do
     --make=*) variables=$variables${variables:+$newline}$value ;;
     # The text of the Makefile, if it is not in the workspace.
     --makefile=*) makefile=$value ;;
-    # If the cache leads git to repositories, this is written into melange.env of the state, and
-    # make's last assignment gets the option that names that file.
+    # Where steps are trusted: if the cache leads git to repositories, this is written into melange.env
+    # of the state, and make's last assignment gets the option that names that file.
     --git-env=*) git_env=$value ;;
     --env-option=*) env_option=$value ;;
     # The key: the Makefile has a rule for it, or melange makes it unless it is there, or it is copied
@@ -168,8 +168,9 @@ fi
 trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
 tee "$state/log" <"$state/pipe" &
 tee=$!
-# So that git finds the repositories of the cache. What is in the cache itself sets no variable.
-if [ -f "$cache/gitconfig" ]; then
+# So that git finds the repositories of the cache. What is in the cache itself sets no variable. Where
+# steps are not trusted our bwrap sets it; another runner, or another bwrap, gets it through melange.
+if [ -n "$env_option" ] && [ -f "$cache/gitconfig" ]; then
   echo "$git_env" >"$state/melange.env"
   variables=$variables$env_option
 fi

@@ -190,7 +190,7 @@ pipe=$(find "$out" -type p 2>/dev/null | head -n 1)
 [ -n "$pipe" ] || exit $code
 echo "dag: the step has left a pipe in the package, ${pipe#"$out/"}, which melange would read for ever" >&2
 exit 1'
-out='' started='' option='' values=0 source='' command='' cache='' namespaces=0
+out='' started='' option='' values=0 source='' command='' cache='' git='' namespaces=0
 for word; do
   if [ -z "$started" ]; then
     started=yes
@@ -219,6 +219,7 @@ for word; do
           [ -n "$name" ] && [ -e "$cache/$name" ] &&
             [ "$(readlink -f "$cache/$name")" = "$cache/$name" ] || continue
           set -- --ro-bind "$cache/$name" "$cache/$name" "$@" --ro-bind "$cache/$name" "$inside/$name"
+          [ "$name" != gitconfig ] || git=$inside/$name
         done <<NAMES
 $names
 NAMES
@@ -260,7 +261,13 @@ NAMES
       set -- "$@" "$word"
       [ ! -e "$here/deep" ] || [ -e "$here/root" ] || set -- "$@" --disable-userns
       ;;
-    --unshare-* | --die-with-parent | --new-session | --clearenv | --as-pid-1) set -- "$@" "$word" ;;
+    --clearenv)
+      # This comes after what is bound. Like the proxies, it is no part of what melange writes into
+      # the package, and the definition's own variables come later and win.
+      set -- "$@" "$word"
+      [ -z "$git" ] || set -- "$@" --setenv GIT_CONFIG_SYSTEM "$git"
+      ;;
+    --unshare-* | --die-with-parent | --new-session | --as-pid-1) set -- "$@" "$word" ;;
     --) command=yes ;;
     -*) give_up "steps cannot be confined: this version of dag knows no option $word of bwrap" ;;
     *) command=yes; set -- "$@" "$word" ;;

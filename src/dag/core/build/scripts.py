@@ -158,9 +158,10 @@ def build_script(
 
     melange runs each step with the first `bwrap` in PATH, so a `bwrap` of ours stands before the
     real one. It gives steps the proxies of the environment that have no login, unless they have no
-    network. Unless all steps are trusted, it gives each a user namespace of its own and, of the cache,
-    what the step names; it reads this off the step's script, which is the last argument,
-    as melange's own pipelines write it
+    network, and leads git to the repositories of the cache; trusted steps may be run by another program,
+    so there melange does that. Unless all steps are trusted, it gives each a user namespace of its own
+    and, of the cache, what the step names; it reads this off the step's script, which is the last
+    argument, as melange's own pipelines write it
     (https://github.com/chainguard-dev/melange/tree/v0.56.0/pkg/build/pipelines). With `check_steps`
     the script refuses to build where this cannot be had. With `hermetic` steps have no network, and
     when one fails, ours says what it wanted and did not find in the cache; melange keeps its own
@@ -197,8 +198,6 @@ def build_script(
         f"--signing-key={signing_key}",
         *(f"--make={word}" for word in words),
         f"--cache={variables.cache_dir}",
-        f"--git-env={ENV_FILE.strip()}",
-        f"--env-option= --env-file {_option_word(f'{state}/{ENV_NAME}')}",
         f"--key={signing_key if mounted_key is None else variables.key}",
     ]
     if makefile:
@@ -208,6 +207,9 @@ def build_script(
     elif key_maker is not KeyMaker.NOBODY:
         arguments.append("--make-key" if key_maker is KeyMaker.RULE else "--generate-key")
     arguments.append(bwrap_argument())
+    if trust_steps:
+        option = f" --env-file {_option_word(f'{state}/{ENV_NAME}')}"
+        arguments += [f"--git-env={ENV_FILE.strip()}", f"--env-option={option}"]
     flags = {
         "--trusted": trust_steps,
         "--hermetic": hermetic,

@@ -15,7 +15,8 @@ REDIRECT = "gitconfig"
 """The file in a repository that leads git to it; the cache's own includes it."""
 ENV_NAME = "melange.env"
 ENV_FILE = f"GIT_CONFIG_SYSTEM={BUILD_CACHE}/{CONFIG_NAME}\n"
-"""The text for melange's `--env-file`, the only way by which a variable gets to git in a step."""
+"""The text for melange's `--env-file`, by which the variable gets to git in a step that no bwrap of ours
+runs. melange writes what is there into packages."""
 
 
 def git_config(redirected: Mapping[str, Iterable[str]]) -> str:
