@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.stored import write_config
 from tests.support.apks import file_in, read
-from tests.support.builds import Make, definition, run
+from tests.support.builds import Make, definition, new_key, run
 
 SHOWS = 'echo "config: $GIT_CONFIG_SYSTEM"; cat "$GIT_CONFIG_SYSTEM" || true'
 
@@ -54,3 +55,22 @@ def test_a_definition_that_has_its_own_settings_for_git_keeps_them(make: Make) -
     place = make(app=text)
     add_cache(place)
     assert "config: /etc/passwd" in built(place)[2]
+
+
+def test_a_package_does_not_tell_where_the_keys_are(make: Make, tmp_path: Path) -> None:
+    place = make(app=definition("app"))
+    (tmp_path / "mine").mkdir()
+    new_key(tmp_path / "mine")
+    shutil.copytree(tmp_path / "mine", tmp_path / "another's/keys")
+    keyring = Path((place / "dag.toml").read_text().split('"')[3])
+    shutil.copy(keyring, tmp_path / "another's/keys")
+    digest, told, _ = built(place, "--signing-key", str(tmp_path / "mine/my.rsa"))
+    assert "my.rsa.pub" in told
+    assert str(tmp_path) not in told
+    assert str(keyring.parent) not in told
+    settings = (place / "dag.toml").read_text()
+    moved = settings.replace(str(keyring), str(tmp_path / "another's/keys" / keyring.name))
+    (place / "dag.toml").write_text(moved)
+    again, told_again, _ = built(place, "--signing-key", str(tmp_path / "another's/keys/my.rsa"))
+    assert told_again == told
+    assert again == digest

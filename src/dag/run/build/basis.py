@@ -32,7 +32,7 @@ from dag.io.store import ownkey
 from dag.io.store.local import Store
 from dag.run.announcing import announced
 from dag.run.build.builder import Builder
-from dag.run.build.places import linked_paths, location_in_workspace, named_places
+from dag.run.build.places import KEYS, keyring_in_workspace, linked_paths, named_places
 from dag.run.build.runs import read_results
 from dag.run.build.signing import given_key
 from dag.run.build.stores import read_others
@@ -110,9 +110,9 @@ class Basis:
             arch=self.arch,
             source_date_epoch=0,
             cache_dir="cache",
-            key=os.fspath(key.resolve()) if key else self.makefile.key,
+            key=f"{KEYS}/{key.name}" if key else self.makefile.key,
             repositories=list(named_places(options)),
-            keyrings=[location_in_workspace(self.directory, one) for one in options.keyrings],
+            keyrings=[keyring_in_workspace(self.directory, one) for one in options.keyrings],
             pipeline_dirs=[os.fspath(Path(one).resolve()) for one in options.pipeline_dirs],
             build_options=options.build_options,
             melange_flags=self.found.melange_words,

@@ -24,7 +24,7 @@ from dag.run.build.apart import publish_or_ask
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.local import LocalRunner, LocalSettings
 from dag.run.build.network import NetworkFaults
-from dag.run.build.places import linked_paths, named_places
+from dag.run.build.places import KEYS, linked_paths, named_places
 from dag.run.build.resolving import UnitResolver
 from dag.run.build.runs import keep_result
 from dag.run.build.serving import PackageServer, bypass_of
@@ -113,7 +113,10 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
         made = own_key(store, tools.make_key) if options.signs_here else _throwaway(store, tools)
         if not (Path(name).is_absolute() or ".." in Path(name).parts):
             links |= {name: made, f"{name}.pub": public_half(made)}
-    public = f"{key.name if key else Path(name).name}.pub"
+    else:
+        name = f"{KEYS}/{key.name}"
+        links |= {name: key.resolve(), f"{name}.pub": public_half(key).resolve()}
+    public = f"{Path(name).name}.pub"
     check_keyrings(options.keyrings, public, public_half(key or made))
     if note := note_on_old_cache(basis.directory):
         basis.say(note)
@@ -143,7 +146,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
             named=named_places(options),
             arch=basis.arch,
             melange=tools.melange,
-            public_key=f"{name}.pub" if key is None else f"{key.resolve()}.pub",
+            public_key=f"{name}.pub",
             bypass=bypass_of(options.make_vars),
         ),
         network=NetworkFaults(

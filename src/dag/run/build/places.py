@@ -11,6 +11,11 @@ from dag.errors import UsageError
 
 OUTPUT = "packages"
 """Where a build puts its packages in a workspace, so that nothing can be linked there."""
+KEYS = "../keys"
+"""Where, seen from a workspace, the keys from outside of the directory are linked.
+
+melange writes the paths of keys into packages, which are to tell nothing of the machine.
+"""
 
 
 def named_places(options: BuildOptions) -> dict[str, str]:
@@ -26,7 +31,7 @@ def named_places(options: BuildOptions) -> dict[str, str]:
 
 
 def linked_paths(options: BuildOptions, store: Path) -> dict[str, Path]:
-    """Return the repositories and keyrings inside of the directory, by their paths in it.
+    """Return the repositories inside of the directory, and the keyrings, by their paths in a workspace.
 
     Raises:
         UsageError: one is not there, or is the store.
@@ -34,6 +39,9 @@ def linked_paths(options: BuildOptions, store: Path) -> dict[str, Path]:
     """
     root = Path(options.directory).resolve()
     found = {}
+    for item in options.keyrings:
+        if (name := keyring_in_workspace(root, item)).startswith(KEYS):
+            found[name] = Path(absolute_location(item))
     for item in (*map(repository_root, options.repositories), *options.keyrings):
         if "://" not in item:
             path = Path(absolute_location(item))
@@ -75,7 +83,7 @@ def absolute_location(item: str) -> str:
 
 
 def location_in_workspace(directory: Path, item: str) -> str:
-    """Return where a build finds a repository or keyring: what is inside of `directory` is linked.
+    """Return where a build finds a repository: what is inside of `directory` is linked.
 
     Raises:
         UsageError: it is not there.
@@ -85,3 +93,14 @@ def location_in_workspace(directory: Path, item: str) -> str:
     if "://" in path or not is_linked(root, Path(path)):
         return path
     return f"./{Path(path).relative_to(root)}"
+
+
+def keyring_in_workspace(directory: Path, item: str) -> str:
+    """Return where a build finds a keyring, which is linked wherever it is on this machine.
+
+    Raises:
+        UsageError: it is not there.
+
+    """
+    found = location_in_workspace(directory, item)
+    return f"{KEYS}/{Path(found).name}" if Path(found).is_absolute() else found
