@@ -60,6 +60,16 @@ def test_versions_are_kept_as_written(version: str) -> None:
     assert package(f"package: {{name: x, version: {version}}}").version == version
 
 
+def test_an_escape_that_melange_does_not_know_is_told_in_its_line() -> None:
+    found = problem(HEAD + """  description: "it\\'s\n    a\\/b"\n""")
+    assert (found.line, found.what) == (
+        5,
+        r"broken YAML: melange knows no escape \/ in double quotes",
+    )
+    found = problem(HEAD + """  description: "it\\'s\n    a\\qb"\n""")
+    assert (found.line, found.what.partition(" character ")[2]) == (5, "'q'")
+
+
 def test_a_missing_epoch_is_zero() -> None:
     assert package(HEAD).full_version == "1-r0"
     assert package(f"{HEAD}  epoch: 12\n").full_version == "1-r12"

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dag.core.package.model import Package
 from dag.core.package.rewriting import Unchangeable, replace_named
@@ -40,6 +41,16 @@ FORMS = {
     "anchor": "    repositories: [&a https://a.x/é, '@t https://b.x']\n",
     "two fields": "    build_repositories: [https://a.x/é]\n    repositories: ['@t https://b.x']\n",
 }
+
+
+def test_escapes_that_libyaml_does_not_know_move_nothing() -> None:
+    text = (
+        HEAD + """vars: {x: "it\\'s", y: "\\'\\'"}\nenvironment:\n  contents:\n"""
+        """    repositories: ["https://a.x/it\\'s", https://b.x]\n"""
+    )
+    after = read(change(text))
+    assert [one.text for one in after.repositories] == ["NEW https://a.x/it's", "NEW https://b.x"]
+    assert after == structs.replace(read(text), repositories=after.repositories)
 
 
 @pytest.mark.parametrize("form", FORMS)

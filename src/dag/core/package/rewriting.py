@@ -9,7 +9,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dag.core.package.model import Named
 from dag.core.package.problems import Broken
-from dag.core.package.yaml import compose
+from dag.core.package.yaml import compose_marked
 
 _REPOSITORIES = ("build_repositories", "repositories")
 
@@ -34,7 +34,7 @@ def replace_named(
 
     """
     try:
-        root = compose(data)
+        root, data = compose_marked(data)
         text = data.decode("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8")
     except (Broken, UnicodeDecodeError):
         raise Unchangeable("it cannot be read") from None

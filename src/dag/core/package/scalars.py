@@ -9,8 +9,9 @@ import binascii
 import math
 import re
 
-from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
+from yaml.nodes import Node, ScalarNode
 
+from dag.core.package.escapes import scalars
 from dag.core.package.problems import Broken
 
 NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -63,20 +64,9 @@ def apply_tags(data: bytes, root: Node | None) -> Node | None:
     """
     if root is None or not (_TAGS.search(data) or DIRECTIVES.match(data)):
         return root
-    stack = [root]
-    seen: set[int] = set()  # aliases make one node the child of many
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, ScalarNode):
-            if type(node.tag) is str and node.tag.startswith(_TAG):
-                _apply_tag(node, node.tag.removeprefix(_TAG))
-        elif isinstance(node, MappingNode):
-            stack += [one for pair in node.value for one in pair]
-        elif isinstance(node, CollectionNode):
-            stack += node.value
+    for node in scalars(root):
+        if type(node.tag) is str and node.tag.startswith(_TAG):
+            _apply_tag(node, node.tag.removeprefix(_TAG))
     return root
 
 

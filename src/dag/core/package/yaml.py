@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
+from dag.core.package.escapes import UNKNOWN, refuse_slash_escapes, without_quote_escapes
 from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.scalars import DIRECTIVES, NULLS, apply_tags
 
@@ -43,12 +44,24 @@ def compose(data: bytes) -> Node | None:
         Broken: this is not YAML, or not UTF-8.
 
     """
+    return compose_marked(data)[0]
+
+
+def compose_marked(data: bytes) -> tuple[Node | None, bytes]:
+    """Return the nodes, and the text in which their marks count: it may have escapes in other words.
+
+    Raises:
+        Broken: this is not YAML, or not UTF-8.
+
+    """
     try:
-        if sum(map(data.count, _OPENERS)) > SAFE_DEPTH:
-            _refuse_depth(data)
-        if DIRECTIVES.match(data):
-            _refuse_other_versions(data)
-        return apply_tags(data, _compose_nodes(data))
+        try:
+            return _compose_checked(data), data
+        except yaml.scanner.ScannerError as error:
+            if error.problem != UNKNOWN:
+                raise
+            data = without_quote_escapes(data)
+            return _compose_checked(data), data
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f"{error.context}: " if error.context else ""
@@ -60,6 +73,16 @@ def compose(data: bytes) -> Node | None:
         raise Broken(line, what, "save the file as UTF-8, or move it elsewhere") from None
     except RecursionError:
         raise Broken(1, _TOO_DEEP, "flatten it") from None
+
+
+def _compose_checked(data: bytes) -> Node | None:
+    if sum(map(data.count, _OPENERS)) > SAFE_DEPTH:
+        _refuse_depth(data)
+    if DIRECTIVES.match(data):
+        _refuse_other_versions(data)
+    root = _compose_nodes(data)
+    refuse_slash_escapes(data, root)
+    return apply_tags(data, root)
 
 
 def _compose_nodes(data: bytes) -> Node | None:
@@ -110,9 +133,9 @@ def _compose_events(data: bytes) -> Node | None:
 
 def _node(event: Any) -> Node:  # noqa: ANN401
     tag: Any = None if event.tag == "!" else event.tag
-    start = event.start_mark
+    start, end = event.start_mark, event.end_mark
     if isinstance(event, yaml.ScalarEvent):
-        return ScalarNode(tag, event.value, start, style=event.style)
+        return ScalarNode(tag, event.value, start, end, style=event.style)
     make = MappingNode if isinstance(event, yaml.MappingStartEvent) else SequenceNode
     return make(tag, [], start)
 
