@@ -330,8 +330,9 @@ def scale(report: Report, slots: int) -> None:
         "x",
         words,
     )
-    each, burst, made = found["each"] * 1000, *found["burst"]
-    report.line("  own processor time, event to Job, p99", each, 50, "ms", "a Job made meanwhile")
+    words = "for each Job made meanwhile"
+    report.line("  own processor time, event to Job, p99", found["each"] * 1000, 50, "ms", words)
+    burst, made = found["burst"]
     # One end can let hundreds of units go, and even a bare Job takes the client longer than a millisecond.
     report.line(
         "  where one end lets many go, beside bare Jobs",
