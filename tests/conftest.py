@@ -14,7 +14,7 @@ from hypothesis import settings
 from tests.support.distributions import SHARED, MissingDataError
 from tests.support.golden import Golden
 
-pytest_plugins = ["tests.support.errors", "tests.support.servers"]
+pytest_plugins = ["tests.support.errors", "tests.support.servers", "tests.support.stores"]
 
 # A slow example is no failure: the machine may be busy.
 # The same examples in every run, so that a failure has to do with a change. DAG_EXPLORE=1 makes new

@@ -45,6 +45,23 @@ def make_apk(
     return path
 
 
+def told(name: str, version: str = "1-r0", *, sha256: str, origin: str = "") -> Apk:
+    """Return what is said of a package that is nowhere."""
+    return Apk(
+        name=name,
+        version=version,
+        arch="x86_64",
+        origin=origin or name,
+        depends=(),
+        provides=(),
+        installed_size=1,
+        data_hash="0" * 64,
+        sha256=sha256,
+        size=1,
+        stanza=f"P:{name}\nV:{version}\n",
+    )
+
+
 def read(path: Path) -> Apk:
     """Return what a package says of itself, read in this process."""
     with path.open("rb") as file:

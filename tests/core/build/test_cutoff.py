@@ -1,4 +1,5 @@
 """Early cutoff: what comes out the same stops a wave, and every wave ends like a build from nothing.
+from tests.support.apks import told
 
 The units here are functions: what comes out follows from what goes in, and often is the same.
 """
@@ -20,11 +21,11 @@ from dag.core.build.plan import Absence, BuildPlan, BuildRequest, Reason, make_p
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import THERE, RunLimits
 from dag.core.graph.graph import Graph
-from dag.core.package.apk import Apk
 from dag.core.package.apkindex import PackageRepository
 from dag.core.package.model import Need, Package
 from dag.core.store.records import Built, Inputs, Record, decode_record, encode_record
 from dag.core.store.shelf import Shelf
+from tests.support.apks import told
 
 X86 = Arch.parse("x86_64")
 DEPENDENTS = BuildRequest(rebuild_dependents=True)
@@ -115,7 +116,7 @@ class World:
                         fingerprint=str(self.definitions[name]),
                         inputs=made,
                         seconds=1,
-                        built=(built_as(name, digest),),
+                        built=(Built(apk=told(name, sha256=digest)),),
                     )
                     built.append(name)
                     todo += scheduler.handle(Proven(name, attempt), 1)
@@ -139,24 +140,6 @@ def result(name: str, definition: int, environment: Mapping[str, Built]) -> str:
     """Return what comes out: only the parity of what goes in counts."""
     parity = definition + sum(int(one.apk.sha256[-1], 16) for one in environment.values())
     return hashlib.sha256(f"{name} {parity % 2}".encode()).hexdigest()[:63] + str(parity % 2)
-
-
-def built_as(name: str, digest: str) -> Built:
-    return Built(
-        apk=Apk(
-            name=name,
-            version="1-r0",
-            arch="x86_64",
-            origin=name,
-            depends=(),
-            provides=(),
-            installed_size=0,
-            data_hash="",
-            sha256=digest,
-            size=1,
-            stanza="",
-        )
-    )
 
 
 CHAIN = {"a": [], "b": ["a"], "c": ["b"], "d": ["a", "c"]}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 
@@ -14,33 +13,17 @@ from dag.core.package.apk import PublishedApk, index_archive
 from dag.core.package.apkindex import read_index
 from dag.core.store.buckets import Bucket
 from dag.core.store.layout import STATE
-from dag.core.store.records import Built, Record
 from dag.io.package.apkindex import index_text
 from dag.io.store.buckets.opening import open_bucket
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.index import write_index
 from dag.io.store.local import Store
 from dag.io.store.objects import BucketObjects, StoreError
-from tests.support.apks import make_apk, read
+from tests.support.apks import read
 from tests.support.archives import tar_header
 from tests.support.buckets import NAME, s3
 from tests.support.faults import FaultProxy
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", Arch.parse("x86_64"))
-    store.prepare()
-    yield store
-    store.close()
-
-
-def promote(store: Store, place: Path, name: str) -> None:
-    make_apk(place / f"{name}-1-r0.apk", name)
-    staged = store.blobs.stage(place, PurePath(f"{name}-1-r0.apk"))
-    built = (Built(apk=staged.apk),)
-    record = Record(name=name, version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=built)
-    store.promote(record, {f"{name}-1-r0.apk": staged})
+from tests.support.stores import promote
 
 
 class Signer:

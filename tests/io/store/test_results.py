@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 
-import pytest
-
-from dag.core.arch import Arch
-from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
-from tests.support.apks import make_apk
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", Arch.parse("x86_64"))
-    store.prepare()
-    yield store
-    store.close()
-
-
-def promote(store: Store, place: Path, data: bytes) -> Record:
-    make_apk(place / "a-1-r0.apk", "a", data=data)
-    staged = store.blobs.stage(place, PurePath("a-1-r0.apk"))
-    built = (Built(apk=staged.apk),)
-    record = Record(name="a", version="1-r0", key="0" * 64, fingerprint="f", seconds=0, built=built)
-    store.promote(record, {"a-1-r0.apk": staged})
-    return record
+from tests.support.stores import promote
 
 
 def test_of_several_results_that_of_the_run_before_goes_before_the_published_one(
     store: Store, tmp_path: Path
 ) -> None:
-    results = [promote(store, tmp_path, data).result for data in (b"one", b"two", b"three")]
+    results = [
+        promote(store, tmp_path, "a", data=data, fingerprint="f").result
+        for data in (b"one", b"two", b"three")
+    ]
     for chosen, wanted in ((results[0], 0), (results[1], 1), ("0" * 64, 2), (None, 2)):
         store.chosen = {"a": chosen} if chosen else {}
         for found in (store.find("a", "1-r0", "f"), store.find_key("a", "0" * 64)):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 
-from dag.core.arch import Arch
 from dag.core.build.storeoptions import PruneStoreOptions
-from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
 from dag.io.store.places import open_place
 from dag.run.build.gone import forget_gone
-from tests.support.apks import make_apk
 from tests.support.builds import Make, apks, definition, run
+from tests.support.stores import promote
 from tests.torture.distribution import index
 from tests.torture.kills import environment
 
@@ -82,25 +79,6 @@ def test_what_stays_does_not_count_as_forgotten(
         assert forget_gone(options, open_place(store.root, print), said.append) == ()
     assert said == ["b stays, because another build publishes it just now"]
     assert forget_gone(options, open_place(store.root, print), pytest.fail) == ("b",)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", Arch.parse("x86_64"))
-    store.prepare()
-    yield store
-    store.close()
-
-
-def promote(store: Store, place: Path, name: str, *files: str) -> Record:
-    staged = {}
-    for one in files:
-        make_apk(place / f"{one}-1-r0.apk", one, origin=name)
-        staged[f"{one}-1-r0.apk"] = store.blobs.stage(place, PurePath(f"{one}-1-r0.apk"))
-    built = tuple(Built(apk=one.apk) for one in staged.values())
-    record = Record(name=name, version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=built)
-    store.promote(record, staged)
-    return record
 
 
 def test_who_dies_while_forgetting_leaves_what_the_next_one_forgets(

@@ -14,12 +14,12 @@ from dag.core.arch import Arch
 from dag.core.build.inputs import UnitInputs
 from dag.core.build.options import BuildOptions
 from dag.core.build.scripts import MakeVariables
-from dag.core.package.apk import Apk
 from dag.core.package.apkindex import IndexEntry, PackageRepository
 from dag.core.shell import ShellScript
 from dag.core.store.records import Built, Record
 from dag.run.build.inputs import find_epochs, shared_inputs
 from dag.run.build.start import plan_build
+from tests.support.apks import told
 from tests.support.gitrepos import commit, git
 
 X86 = Arch.parse("x86_64")
@@ -80,21 +80,7 @@ def read(
 
 
 def built(name: str, digest: str) -> Built:
-    return Built(
-        apk=Apk(
-            name=name,
-            version="1-r0",
-            arch="x86_64",
-            origin=name,
-            depends=(),
-            provides=(),
-            installed_size=0,
-            data_hash="",
-            sha256=digest * 64,
-            size=1,
-            stanza="",
-        )
-    )
+    return Built(apk=told(name, sha256=digest * 64))
 
 
 def key(inputs: UnitInputs, name: str = "a", digest: str = "1") -> str:

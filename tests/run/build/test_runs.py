@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -38,14 +37,6 @@ from tests.core.jobs.test_listing import record
 X86 = Arch.parse("x86_64")
 ABOUT = PlanSummary(arch="x86_64", packages={"a": PlannedPackage("1-r0", "missing", "")}, timed=0)
 ENDS: tuple[Event, ...] = (Began(), Succeeded("a", 1), Proven("a", 1))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store", X86)
-    store.prepare()
-    yield store
-    store.close()
 
 
 def begin() -> Scheduler:

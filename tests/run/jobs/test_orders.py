@@ -12,7 +12,6 @@ from dag.core.build.events import ComputeResources, Start
 from dag.core.build.states import RunLimits
 from dag.core.jobs.options import UnitBuildOptions
 from dag.core.jobs.order import UnitOrder
-from dag.core.store.records import Built, Record
 from dag.io.store.local import Store
 from dag.run.build.builder import Builder
 from dag.run.build.planning import plan_in
@@ -20,7 +19,7 @@ from dag.run.build.resolving import UnitResolver
 from dag.run.build.serving import PackageServer
 from dag.run.build.session import Build
 from dag.run.jobs.orders import make_orders
-from tests.support.apks import make_apk
+from tests.support.stores import promote
 
 ARCH = Arch.parse("x86_64")
 
@@ -56,10 +55,7 @@ def test_an_agent_is_told_which_result_the_run_has_fixed_and_then_which_is_publi
     build: Build, tmp_path: Path
 ) -> None:
     assert results_told(build) == ()
-    path = make_apk(tmp_path / "a-1-r0.apk", "a")
-    staged = build.basis.store.blobs.stage(tmp_path, path.relative_to(tmp_path))
-    record = Record(name="a", version="1-r0", key="0" * 64, fingerprint="", seconds=0, built=(Built(apk=staged.apk),))  # fmt: skip
-    build.basis.store.promote(record, {path.name: staged})
+    record = promote(build.basis.store, tmp_path, "a")
     assert results_told(build) == (record.result,)
     build.basis.store.chosen = {"a": "f" * 64, "b": "e" * 64}
     assert results_told(build) == ("f" * 64, record.result)

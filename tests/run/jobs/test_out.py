@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from dag.core.package.apk import Apk
 from dag.core.store.records import Built, Inputs, Record
 from dag.run.jobs.out import records_there
+from tests.support.apks import told
 
 
 def record(name: str, version: str, digest: str, *packages: str) -> Record:
-    apks = (
-        Apk(
-            name=package,
-            version=version,
-            arch="x86_64",
-            origin=name,
-            depends=(),
-            provides=(),
-            installed_size=1,
-            data_hash="d" * 64,
-            sha256=digest * 64,
-            size=1,
-            stanza=f"P:{package}\nV:{version}",
-        )
-        for package in packages
-    )
+    apks = (told(one, version, sha256=digest * 64, origin=name) for one in packages)
     return Record(
         name=name,
         version=version,

@@ -6,14 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
 
 from dag.core.arch import Arch
 from dag.core.package.apk import index_archive
 from dag.core.store.layout import blob_name, record_name
-from dag.core.store.records import Built, Record
 from dag.errors import UsageError
 from dag.io.package.signing import SigningKey
 from dag.io.store import ownkey
@@ -24,6 +23,7 @@ from dag.io.store.places import StorePlace
 from dag.run.store.upkeep import prune_store, verify_store
 from tests.support.apks import make_apk
 from tests.support.keys import make_key
+from tests.support.stores import promote
 
 X86 = Arch.parse("x86_64")
 DAYS = 86400
@@ -42,22 +42,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def place(store: Store) -> StorePlace:
     return StorePlace(str(store.root), store.root)
-
-
-def promote(store: Store, place: Path, name: str, data: bytes = b"data", log: str = "") -> Record:
-    make_apk(place / f"{name}-1-r0.apk", name, data=data)
-    staged = store.blobs.stage(place, PurePath(f"{name}-1-r0.apk"))
-    record = Record(
-        name=name,
-        version="1-r0",
-        key="0" * 64,
-        fingerprint="",
-        seconds=0,
-        log=log,
-        built=(Built(apk=staged.apk),),
-    )
-    store.promote(record, {f"{name}-1-r0.apk": staged})
-    return record
 
 
 def _make(path: Path) -> None:

@@ -11,9 +11,9 @@ from dag.core.jobs.listing import StoreListing, encode_listing
 from dag.core.store.layout import publication_name, record_name
 from dag.core.store.publication import Publication, encode_publication
 from dag.core.store.records import Built, Record, encode_record
+from tests.support.apks import told
 from tests.support.leases import OneLease
-from tests.support.orders import SETTINGS
-from tests.support.standins.jobruns import apk
+from tests.support.orders import SETTINGS, digest
 from tests.support.standins.jobserver import JOBS, Course, Object, Server
 
 _NEVER = 3600.0
@@ -71,7 +71,7 @@ def listing(prints: Mapping[str, str], *, published: Iterable[str] = ()) -> Cour
     records = {
         name: Record(
             name=name, version="1-r0", key="0" * 64, fingerprint=fingerprint, seconds=0,
-            built=(Built(apk=apk(name, "1-r0")),),
+            built=(Built(apk=told(name, sha256=digest(len(name)).hex())),),
         )
         for name, fingerprint in prints.items()
     }  # fmt: skip

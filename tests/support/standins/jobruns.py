@@ -15,25 +15,17 @@ import msgspec
 
 from dag.core.build.events import Start
 from dag.core.jobs.answers import answer_for, encode_answer
-from dag.core.package.apk import Apk
 from dag.core.store.records import Built, Record
+from tests.support.apks import told
 from tests.support.kubeconfigs import kubeconfig
-from tests.support.orders import SETTINGS, digest, order
+from tests.support.orders import digest, order
 
 ROOT = Path(__file__).parents[3]
 
 
-def apk(name: str, version: str) -> Apk:
-    return Apk(
-        name=name, version=version, arch=SETTINGS.arch.apk, origin=name, depends=(), provides=(),
-        installed_size=1, data_hash="0" * 64, sha256=digest(len(name)).hex(), size=1,
-        stanza=f"P:{name}\nV:{version}\n",
-    )  # fmt: skip
-
-
 def answer(name: str, version: str, packages: Sequence[str]) -> tuple[str, list[str]]:
     """Return what the agent of a unit says in the end, and what it writes on its log."""
-    built = tuple(Built(apk=apk(one, version)) for one in packages)
+    built = tuple(Built(apk=told(one, version, sha256=digest(len(one)).hex())) for one in packages)
     record = Record(
         name=name, version=version, key="1" * 64, fingerprint="2" * 64, seconds=1, built=built
     )

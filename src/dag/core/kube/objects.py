@@ -20,6 +20,16 @@ SPEC_ANNOTATION = "dag/spec"
 """The annotation with the SHA-256 of the manifest, in hexadecimal."""
 
 
+def events_path(about: KubeView) -> str:
+    """Return where the API server keeps the Events of an object's namespace."""
+    return f"/api/v1/namespaces/{about['metadata']['namespace']}/events"
+
+
+def selects_events(about: KubeView) -> str:
+    """Return the field selector of the Events about an object."""
+    return f"involvedObject.uid={about['metadata']['uid']}"
+
+
 def seal(manifest: KubeView) -> KubeObject:
     """Return a manifest that carries the hash of all that it asks for."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))

@@ -28,9 +28,9 @@ from dag.report.terminal import say
 from dag.report.words import seconds
 from dag.run.build.signing import given_key
 from dag.run.jobs.livelogs import LogReading
-from dag.run.jobs.news import events_about
 from dag.run.jobs.queues import read_workloads
 from dag.run.jobs.standing import read_standings, stores_in_cluster
+from dag.run.pod.access import events_about
 from dag.run.signals import run_interruptibly
 
 _LOOK = 1.0

@@ -38,8 +38,9 @@ from dag.core.pod.status import containers, has_ended
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.run.jobs.logs import read_lines
-from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews, events_about
+from dag.run.jobs.news import JobGone, JobNews, JobSeen, RunNews
 from dag.run.jobs.queues import QueueTurn
+from dag.run.pod.access import events_about
 from dag.run.pod.driver import Outward, WatchDriver
 
 _PATIENCE = 600.0

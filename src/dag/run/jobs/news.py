@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
 from dag.core.jobs.names import JOB_LABEL, jobs_path, pods_path
-from dag.core.kube.objects import KubeObject, KubeView
+from dag.core.kube.objects import KubeObject
 from dag.core.pod.events import NewsResumed, NewsStopped, PodGone, PodNews, PodSeen
-from dag.core.pod.waiting import event_time
-from dag.io.kube.api import ApiError, Kube
+from dag.io.kube.api import Kube
 from dag.io.kube.watch import Change, Listed, ObjectGone, ObjectSeen, WatchStopped, watch_objects
 
 _PATIENCE = 3600.0
@@ -117,17 +116,6 @@ class RunNews:
     def _tell_all(self, news: PodNews) -> None:
         for listener in list(self._listeners.values()):
             listener(news)
-
-
-async def events_about(kube: Kube, about: KubeView) -> Sequence[KubeObject]:
-    """Return the Events about an object, oldest first; none if they may not be read."""
-    path = f"/api/v1/namespaces/{about['metadata']['namespace']}/events"
-    chosen = f"involvedObject.uid={about['metadata']['uid']}"
-    try:
-        found = await kube.items(path, fieldSelector=chosen)
-    except ApiError:
-        return ()
-    return sorted(found, key=event_time)
 
 
 def _job_of(pod: KubeObject) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from dag.core.kube.objects import KubeView
+from dag.core.kube.objects import KubeObject, KubeView, events_path, selects_events
 from dag.core.pod.identity import CloudIdentity, identity_of
 from dag.core.pod.permissions import Permission, grant_commands
+from dag.core.pod.waiting import event_time
 from dag.core.store.buckets import Bucket
 from dag.errors import DagError, InfrastructureError
 from dag.io.kube.api import PATIENCE, ApiError, Kube
@@ -70,6 +71,15 @@ async def read_list(kube: Kube, path: str, **params: str) -> Sequence[KubeView] 
         if error.status == 403:
             return None
         raise
+
+
+async def events_about(kube: Kube, about: KubeView) -> Sequence[KubeObject]:
+    """Return the Events about an object, oldest first; none if they may not be read."""
+    try:
+        found = await kube.items(events_path(about), fieldSelector=selects_events(about))
+    except ApiError:
+        return ()
+    return sorted(found, key=event_time)
 
 
 async def missing_permissions(

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import assert_never
 
-from dag.core.kube.objects import KubeObject
+from dag.core.kube.objects import KubeObject, events_path, selects_events
 from dag.core.pod.events import (
     DeletePod,
     DeletionAccepted,
@@ -181,11 +181,10 @@ class PodFollower:
                 (self._terminal.detail if self._quiet else self._terminal.say)(words)
 
     async def _watch_events(self, pod: KubeObject) -> None:
-        path = pods_path(pod).removesuffix("pods") + "events"
-        about = f"involvedObject.uid={pod['metadata']['uid']}"
+        about = selects_events(pod)
         try:
             async for change in watch_objects(
-                self._kube, path, patience=PATIENCE, fieldSelector=about
+                self._kube, events_path(pod), patience=PATIENCE, fieldSelector=about
             ):
                 if isinstance(change, ObjectSeen):
                     self._driver.tell(PodEventSeen(change.item))

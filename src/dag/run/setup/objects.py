@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dag.core.kube.objects import KubeObject
 from dag.core.pod.lastwords import LastWords, read_last_words
 from dag.core.pod.status import containers
-from dag.core.pod.waiting import event_time, why_waiting
+from dag.core.pod.waiting import why_waiting
 from dag.core.setup.forbidding import FORBIDDEN, REVIEWS, access_review, forbidden_words
 from dag.core.setup.steps import (
     FOREIGN_TRUST,
@@ -27,7 +27,6 @@ from dag.core.setup.steps import (
     Publish,
     Removal,
     Tolerate,
-    collection_path,
     contains,
     identity,
     is_extended,
@@ -49,6 +48,7 @@ from dag.core.visible import visible_line
 from dag.errors import InfrastructureError
 from dag.io.kube.api import ApiError, Kube
 from dag.report.words import some
+from dag.run.pod.access import events_about
 from dag.run.setup.contents import fetch_published, with_files
 
 _READY = 300.0
@@ -336,7 +336,7 @@ class ClusterObjects:
         said = None
         deadline = time.monotonic() + step.seconds
         while (phase := pod["status"].get("phase")) not in ("Succeeded", "Failed"):
-            waiting = why_waiting(pod, await self._events(pod))
+            waiting = why_waiting(pod, await events_about(self._kube, pod))
             if waiting and waiting.message != said:
                 said = waiting.message
                 self._tell(said)
@@ -353,11 +353,6 @@ class ClusterObjects:
             words = _last_words(pod)
             raise InfrastructureError(f"{step.title}: {words.message}", hint=words.hint)
         return "passed"
-
-    async def _events(self, pod: KubeObject) -> list[KubeObject]:
-        path = collection_path(pod).removesuffix("pods") + "events"
-        about = f"involvedObject.uid={pod['metadata']['uid']}"
-        return sorted(await self._kube.items(path, fieldSelector=about), key=event_time)
 
 
 def _change(before: KubeObject | None, after: KubeObject) -> str:
