@@ -247,7 +247,7 @@ async def drive(config: str, build: Build | None, units: list[Unit], slots: int)
     if build is None:
         parts: tuple[Any, Any] = (GeneratedUnits(), GeneratedOrders())
     else:
-        resolver = UnitResolver.of(build)
+        resolver = UnitResolver(build)
         server = PackageServer(
             repositories=build.basis.repositories, named={}, arch=ARCH, melange="melange",
             public_key="melange.rsa.pub", bypass="",

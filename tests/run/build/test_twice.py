@@ -78,7 +78,7 @@ def test_a_second_build_gets_what_the_first_one_got_whatever_is_there_by_then(
     store.prepare()
     options = BuildOptions(directory=str(directory), store=str(store.root), twice=True)
     build = plan_in(store, options, lambda _: None, Builder(RunLimits(jobs=1), "", "store"))
-    units = UnitResolver.of(build)
+    units = UnitResolver(build)
 
     def finish(name: str, content: bytes) -> Record:
         apk = read(make_apk(tmp_path / f"{name}-1-r0.apk", name, data=content))

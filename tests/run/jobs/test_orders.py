@@ -37,7 +37,7 @@ def build(tmp_path: Path) -> Build:
 
 
 def order_of(build: Build) -> UnitOrder:
-    units = UnitResolver.of(build)
+    units = UnitResolver(build)
     server = PackageServer(
         repositories=build.basis.repositories, named={}, arch=ARCH, melange="melange",
         public_key="melange.rsa.pub", bypass="",

@@ -129,7 +129,7 @@ def _settings(build: Build, tools: Tools) -> LocalSettings:
         melange="melange",  # the first in PATH, see `dag.run.build.serving`
         melange_dir=tools.melange_dir,
     )
-    units = UnitResolver.of(build)
+    units = UnitResolver(build)
     environment = environment_of_builds(options)
     return LocalSettings(
         arch=basis.arch,

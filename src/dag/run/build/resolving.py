@@ -7,16 +7,11 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Struct
 
-from dag.core.build.inputs import UnitInputs
 from dag.core.build.plan import Reason
-from dag.core.build.rounds import CycleEdges
 from dag.core.build.served import ServedPackages
 from dag.core.build.twice import is_second, package_of
-from dag.core.graph.graph import Graph
 from dag.core.package.model import Package, bare_name
 from dag.core.store.records import Built, Inputs, Record
-from dag.core.store.shelf import Shelf
-from dag.io.store.local import Store
 from dag.run.build.inputs import read_inputs
 from dag.run.build.session import Build
 
@@ -39,50 +34,23 @@ class ResolvedUnit(Struct, frozen=True, kw_only=True):
 class UnitResolver:
     """The units of a run, and the packages of the store that their environments may have."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        store: Store,
-        inputs: UnitInputs,
-        shelf: Shelf,
-        *,
-        dropped: Mapping[str, frozenset[str]],
-        edges: CycleEdges,
-        forced: frozenset[str],
-    ) -> None:
-        """Take needs that the plan drops, by package, and the packages that are built anyway.
-
-        `edges` knows who gives what is dropped.
-        """
-        self.graph = graph
-        self.inputs = inputs
-        self.shelf = shelf
-        self._store = store
-        self._dropped = dropped
-        self._edges = edges
-        self.forced = forced
+    def __init__(self, build: Build) -> None:
+        """Take the units that are planned, and what is finished before."""
+        basis, steps = build.basis, build.plan.steps
+        self.graph = basis.graph
+        self.inputs = read_inputs(basis, [step.package for step in steps])
+        self.shelf = build.shelf()
+        self.forced = frozenset(one.package.name for one in steps if one.reason is Reason.ASKED)
         """The packages that are built although the store may have just that."""
-        self._packages = {package.name: package for package in graph.packages}
+        self._store = basis.store
+        self._edges = build.edges
+        self._dropped: dict[str, set[str]] = {}
+        """The needs that the plan drops, by package."""
+        for one in build.plan.dropped:
+            self._dropped.setdefault(one.package, set()).add(one.name)
+        self._packages = {package.name: package for package in basis.graph.packages}
         self._resolved: dict[str, ResolvedUnit] = {}
         self._finished: dict[str, Record] = {}
-
-    @classmethod
-    def of(cls, build: Build) -> UnitResolver:
-        """Return the units of a planned build."""
-        steps = build.plan.steps
-        inputs = read_inputs(build.basis, [step.package for step in steps])
-        dropped: dict[str, set[str]] = {}
-        for one in build.plan.dropped:
-            dropped.setdefault(one.package, set()).add(one.name)
-        return cls(
-            build.basis.graph,
-            build.basis.store,
-            inputs,
-            build.shelf(),
-            dropped={name: frozenset(names) for name, names in dropped.items()},
-            edges=build.edges,
-            forced=frozenset(one.package.name for one in steps if one.reason is Reason.ASKED),
-        )
 
     def resolve(self, key: str) -> ResolvedUnit:
         """Return what goes into a unit now, or into a second build: just what the first one had."""
@@ -90,7 +58,7 @@ class UnitResolver:
         if is_second(key):
             return msgspec.structs.replace(self._resolved[name], first=self._finished[name])
         package = self._packages[name]
-        dropped = self._dropped.get(name, frozenset())
+        dropped = frozenset(self._dropped.get(name, ()))
         held = self._edges.held(name, dropped)
         dropped = dropped.difference(held)
         given = self.inputs.environment(package, self.shelf, dropped, held)

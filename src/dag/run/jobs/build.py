@@ -153,7 +153,7 @@ class ClusterBuild:
         options, replica = store.options, store.replica
         settings = replace(store.settings, bundle=chosen.bundle, run=chosen.name)
         run = replica.runs.begin(chosen.id, goes_on_with=chosen.name)
-        units = UnitResolver.of(build)
+        units = UnitResolver(build)
         name = key_of(options.make_vars, basis.makefile.key)
         server = PackageServer(
             repositories=basis.repositories,
