@@ -298,7 +298,7 @@ def ask(site: Site, record: Record) -> list[str]:
     store, said = site.store, list[str]()
     SeenRecords.of(store).add(record)
     request = make_request(store, "", [record])
-    store.objects.write(request_name(request[0], ARCH.apk), request[1])
+    store.objects.write(request_name(request.id, ARCH.apk), request.data)
     engine = site.place / "data/dag/keys/engine/engine.rsa.pub"
     signer = read_signer(site.distribution.private, "d.rsa.pub", [engine], trust=False)
     answer_requests(site.store, signer)

@@ -290,7 +290,7 @@ def test_who_asks_is_told_and_waits_no_longer_than_that(site: Site) -> None:
     request = make_request(store, "", [one])
     with pytest.raises(InfrastructureError, match="has not answered the request"):
         ask_signer(store.objects, ARCH.apk, request, patience=0.2, say=said.append)
-    waited = f"waiting for the signer to answer the request {request[0]}, up to 0.2s: "
+    waited = f"waiting for the signer to answer the request {request.id}, up to 0.2s: "
     assert said == [f"{waited}the CronJob that `dag setup signer` made answers when it runs again"]
     engine = site.place / "data/dag/keys/engine/engine.rsa.pub"
     signer = read_signer(site.distribution.private, "d.rsa.pub", [engine], trust=True)
@@ -299,7 +299,7 @@ def test_who_asks_is_told_and_waits_no_longer_than_that(site: Site) -> None:
     assert site.listed() == ["one-1-r0"]
     stranger = read_signer(site.distribution.private, "d.rsa.pub", [], trust=True)
     refused = make_request(store, "", [one])
-    site.store.objects.write(request_name(refused[0], ARCH.apk), refused[1])
+    site.store.objects.write(request_name(refused.id, ARCH.apk), refused.data)
     answer_requests(site.store, stranger)
     with pytest.raises(InfrastructureError, match="the signer refuses the request"):
         ask_signer(store.objects, ARCH.apk, refused, patience=0, say=said.append)

@@ -6,12 +6,12 @@ so that a rerun changes nothing; a second round takes what the store has meanwhi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from dag.core.build.bootstrap import Dropped, Holder
 from dag.core.graph.graph import Graph
-from dag.core.store.records import Built, Record
+from dag.core.store.records import Built, Inputs, Record
 from dag.core.store.shelf import Shelf
 
 
@@ -38,15 +38,13 @@ class CycleEdges:
             return ()
         return tuple(name for name in dropped if self._gives(self.shelf, record.name, name))
 
-    def held(self, package: str, dropped: Iterable[str]) -> dict[str, Shelf]:
+    def held(self, package: str, dropped: Collection[str]) -> dict[str, Shelf]:
         """Return from where the store gives names to a unit; a repository gives those not in there."""
-        record = self.records.get(package)
-        inputs = record.inputs if record is not None else None
-        if record is None or record.fingerprint != self.fingerprints.get(package):
-            inputs = None
-        mine = [name for name in dropped if inputs is not None and name not in inputs.dropped]
-        before = self._found(inputs.environment) if inputs is not None and mine else Shelf()
-        found = {name: before for name in mine if self._gives(before, package, name)}
+        found: dict[str, Shelf] = {}
+        if (inputs := self._inputs_before(package)) is not None:
+            mine = [name for name in dropped if name not in inputs.dropped]
+            before = self._environment(inputs) if mine else Shelf()
+            found = {name: before for name in mine if self._gives(before, package, name)}
         if self.is_second:
             for name in dropped:
                 if name not in found and self._gives(self.shelf, package, name):
@@ -65,10 +63,16 @@ class CycleEdges:
             for name in each
         )
 
-    def _found(self, environment: Mapping[str, str]) -> Shelf:
+    def _inputs_before(self, package: str) -> Inputs | None:
+        """Return what went into the unit of today's definition; None if nobody knows."""
+        record = self.records.get(package)
+        is_same = record and record.fingerprint == self.fingerprints.get(package)
+        return record.inputs if record and is_same else None
+
+    def _environment(self, inputs: Inputs) -> Shelf:
         """Return the packages that a unit had, as they were; none of them if one is gone."""
         shelf = Shelf()
-        found = [self.find(name, digest) for name, digest in environment.items()]
+        found = [self.find(name, digest) for name, digest in inputs.environment.items()]
         shelf.add(one for one in found if one is not None and None not in found)
         return shelf
 

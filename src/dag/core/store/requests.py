@@ -63,6 +63,14 @@ class SigningRequest(Struct, frozen=True, kw_only=True, tag_field="format", tag=
     units: tuple[RequestedUnit, ...]
 
 
+class SignedRequest(Struct, frozen=True):
+    """A request, as a store has it."""
+
+    id: str
+    data: bytes
+    """The request and its signature, see `encode_request`."""
+
+
 class _Signed(Struct, frozen=True, kw_only=True):
     body: bytes
     signature: bytes

@@ -242,8 +242,12 @@ class Store:
         files = {file: one.path for file, one in staged.items()}
         if publish and not insist(lambda: self._publish(record, files)):
             self.left[record.name, record.version] = record
+        return self.count_results(record)
+
+    def count_results(self, record: Record) -> int:
+        """Return how many different results the store has of what went into a unit."""
         folder = f"{RECORDS}/{self.arch.apk}/{record.name}/{record.key}"
-        return sum(1 for _ in self.objects.list(folder))
+        return sum(1 for _ in self.objects.names(folder))
 
     def keep_record(self, record: Record) -> None:
         """Write a record, whose blobs are there; from then on its unit is finished."""

@@ -153,8 +153,7 @@ def _promote(what: _Collection) -> tuple[Record, int]:
             store.blobs.keep(one)
         record = _record(what, [one.apk for one in staged.values()])
         store.keep_record(record)
-        folder = f"records/{order.arch}/{record.name}/{record.key}"
-        return record, sum(1 for _ in store.objects.names(folder))
+        return record, store.count_results(record)
 
 
 def _record(what: _Collection, made: Sequence[Apk]) -> Record:

@@ -35,6 +35,7 @@ from dag.core.store.layout import (
 )
 from dag.core.store.publication import Publication, decode_publication, encode_publication
 from dag.core.store.records import Record, decode_record, encode_record
+from dag.core.store.requests import SignedRequest
 from dag.core.visible import visible_line
 from dag.errors import InfrastructureError
 from dag.io.store.index import write_index
@@ -199,7 +200,7 @@ def ask_signer(
     """
     _make(store)
     try:
-        request = (identity, unpack_words(words, SIGNING_REQUEST))
+        request = SignedRequest(identity, unpack_words(words, SIGNING_REQUEST))
     except Undecodable as error:
         raise InfrastructureError(f"the request {identity} is damaged: {error}") from error
     found = await_answer(store.objects, store.arch.apk, request, patience=patience, say=say)

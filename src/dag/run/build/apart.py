@@ -13,6 +13,7 @@ from dag.core.limits import SIGNING_REQUEST
 from dag.core.store.layout import answer_name, request_name
 from dag.core.store.records import Record
 from dag.core.store.requests import (
+    SignedRequest,
     SigningAnswer,
     SigningRequest,
     decode_signing_answer,
@@ -82,8 +83,8 @@ def _who_signs_in(directory: Path) -> str:
     )
 
 
-def make_request(store: Store, run: str, records: Iterable[Record]) -> tuple[str, bytes]:
-    """Return the id of a request for records, and the request, signed with the engine's key.
+def make_request(store: Store, run: str, records: Iterable[Record]) -> SignedRequest:
+    """Return a request for records, signed with the engine's key.
 
     What was seen here when it was proven is attested.
 
@@ -100,13 +101,13 @@ def make_request(store: Store, run: str, records: Iterable[Record]) -> tuple[str
         units=tuple(request_unit(one, is_attested=facts_of(one) in seen) for one in records),
     )
     key = SigningKey(engine_key(make_key), f"{ENGINE}.pub")
-    return request.id, encode_request(request, key.sign_digest)
+    return SignedRequest(request.id, encode_request(request, key.sign_digest))
 
 
 def ask_signer(
     objects: Objects,
     arch: str,
-    request: tuple[str, bytes],
+    request: SignedRequest,
     *,
     patience: float,
     say: Callable[[str], None],
@@ -140,7 +141,7 @@ def left_out_words(names: Sequence[str], total: int) -> str:
 def await_answer(
     objects: Objects,
     arch: str,
-    request: tuple[str, bytes],
+    request: SignedRequest,
     *,
     patience: float,
     say: Callable[[str], None],
@@ -152,8 +153,8 @@ def await_answer(
         InfrastructureError: the signer refuses the request, or does not answer.
 
     """
-    identity, data = request
-    objects.create(request_name(identity, arch), data)
+    identity = request.id
+    objects.create(request_name(identity, arch), request.data)
     name = answer_name(identity, arch)
     began, told, pause = time.monotonic(), -_WORD, _LOOK
     while (found := objects.read(name, SIGNING_REQUEST)) is None:

@@ -280,7 +280,7 @@ class LocalRunner:
             cause = f"took longer than {self._settings.timeout:g} seconds"
             return Broke(key, attempt, cause, work.words(cause).lines)
         if end.code == 0:
-            if why := self._settings.server.was_open(work.unit.package, work.served, work.place):
+            if why := self._settings.server.take_back(work.unit.package, work.served, work.place):
                 self.open_units[work.unit.package.name] = why
                 work.inputs = msgspec.structs.replace(work.inputs, open=why)
             return Succeeded(key, attempt)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dag.core.build.failure import FailureWords
 from dag.core.package.model import Checkout, Fetch, Package
-from dag.core.package.repositories import Repositories
+from dag.core.package.repositories import Repositories, unasked_words
 from dag.core.web import redact
 from dag.io.connections import no_connection
 from dag.report.words import some
@@ -46,7 +46,7 @@ class NetworkFaults:
         names = [name for name, users in self.external.items() if package.name in users]
         if not lost or not names:
             return None
-        return f"{' and '.join(lost)} could not be asked, and nothing else has {some(names)}"
+        return f"{unasked_words(lost)}, and nothing else has {some(names)}"
 
     def _unreachable_sources(self, package: Package) -> Iterator[str]:
         for step in package.sources:

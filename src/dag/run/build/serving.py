@@ -20,7 +20,7 @@ from dag.core.build.served import ServedPackages
 from dag.core.package.apk import BrokenPackage, archive_of
 from dag.core.package.apkindex import INDEX_FILE, IndexEntry
 from dag.core.package.model import Package
-from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of
+from dag.core.package.repositories import Repositories, hosts_of, read_line, trust_of, unasked_words
 from dag.core.package.rewriting import Unchangeable, replace_named
 from dag.core.shell import script_text
 from dag.io import durable
@@ -28,6 +28,7 @@ from dag.io.package.packagecache import PackageCache
 from dag.io.package.patience import ServerPatience
 from dag.io.package.prover import open_inside
 from dag.report.words import some
+from dag.run.aside import at_once
 
 if TYPE_CHECKING:
     from dag.core.build.plan import BuildPlan
@@ -63,9 +64,8 @@ def expected_open(plan: BuildPlan, repositories: Repositories, bypass: str) -> d
             found[name] = why
         elif name in lacking:
             unasked = repositories.unasked.get(name)
-            found[name] = f"nothing known has {some(lacking[name])}"
-            if unasked:
-                found[name] = f"{' and '.join(unasked)} could not be asked"
+            nowhere = f"nothing known has {some(lacking[name])}"
+            found[name] = unasked_words(unasked) if unasked else nowhere
     return dict(sorted(found.items()))
 
 
@@ -132,8 +132,11 @@ class PackageServer:
         """Return the directory that comes first in a unit's PATH."""
         return os.fspath(place / FOLDER / "bin")
 
-    def was_open(self, package: Package, served: ServedPackages, place: Path) -> str:
-        """Return why a build that has ended was open, in words; empty if it was served."""
+    def take_back(self, package: Package, served: ServedPackages, place: Path) -> str:
+        """Keep what a build that has ended has unpacked of what it got, for others.
+
+        Returns why it was open, in words; empty if it was served.
+        """
         folder = place / FOLDER
         if served.open:
             return served.open
@@ -166,7 +169,7 @@ class PackageServer:
             return replace(served, open=why)  # melange will refuse it
         unasked = self.repositories.unasked.get(package.name)
         if served.open and unasked:
-            return replace(served, open=f"{', '.join(unasked)} could not be asked")
+            return replace(served, open=unasked_words(unasked))
         return served
 
     def _places(self, package: Package) -> dict[str, str]:
@@ -214,8 +217,6 @@ class PackageServer:
 
     def _serve(self, package: Package, served: ServedPackages, folder: Path) -> ServedPackages:
         by_checksum = {entry.checksum: entry for entry in served.packages}
-        from dag.run.graph.asking import at_once
-
         at_hand = {checksum: self.cache.at_hand(entry) for checksum, entry in by_checksum.items()}
         files = {checksum: path for checksum, path in at_hand.items() if path is not None}
         rest = [checksum for checksum in by_checksum if checksum not in files]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from dag.core.arch import Arch
 from dag.core.limits import ALL_LISTED_PACKAGES, NAMED_REPOSITORIES, PUBLIC_KEY
@@ -28,17 +26,15 @@ from dag.io.files import read_bytes
 from dag.io.package.apkindex import Index, open_index
 from dag.io.package.patience import Forbidden, ServerPatience, Unreachable
 from dag.report.words import some
+from dag.run.aside import at_once
 
 if TYPE_CHECKING:
     from dag.io.package.reach import Fetcher
 
-_AT_ONCE = 8
 _STRANGERS = ServerPatience(connect=10.0, silence=20.0, in_all=120.0)
 """How long a server is waited for that a definition names."""
 _SECONDS = 180.0
 """After so long no further one of these is asked, however many they are."""
-
-T = TypeVar("T")
 
 
 class Asking:
@@ -289,37 +285,3 @@ def _read_file(path: Path) -> bytes | None:
         return read_bytes(path, PUBLIC_KEY)
     except (OSError, DagError):
         return None
-
-
-def at_once(work: Callable[[str], T], items: Sequence[str]) -> dict[str, T]:
-    """Return what `work` gives for each item, done in threads that nobody waits for after Ctrl-C.
-
-    Raises:
-        Exception: what `work` raised first.
-
-    """
-    todo: SimpleQueue[str] = SimpleQueue()
-    done: SimpleQueue[tuple[str, T | None, Exception | None]] = SimpleQueue()
-    for item in items:
-        todo.put(item)
-
-    def run() -> None:
-        while True:
-            try:
-                item = todo.get_nowait()
-            except Empty:
-                return
-            try:
-                done.put((item, work(item), None))
-            except Exception as error:  # noqa: BLE001  # it is raised where it is waited for
-                done.put((item, None, error))
-
-    for _ in range(min(_AT_ONCE, len(items))):
-        Thread(target=run, daemon=True).start()
-    found: dict[str, T] = {}
-    for _ in items:
-        item, result, error = done.get()
-        if error is not None:
-            raise error
-        found[item] = result  # type: ignore[assignment]  # what `work` gave
-    return found

@@ -23,6 +23,7 @@ from dag.core.pod.states import WatchRules
 from dag.core.pod.status import containers, termination
 from dag.core.store.layout import record_name
 from dag.core.store.records import Record
+from dag.core.store.requests import SignedRequest
 from dag.errors import InfrastructureError
 from dag.io.kube.api import Kube
 from dag.io.package.keypairs import public_half
@@ -139,17 +140,16 @@ class StoreAgent:
             hint="run this again when nobody else publishes there",
         )
 
-    async def ask_signer(self, request: tuple[str, bytes], patience: float) -> dict[str, str]:
+    async def ask_signer(self, request: SignedRequest, patience: float) -> dict[str, str]:
         """Have the signer that is apart publish; wait at most so many seconds for its answer.
 
-        `request` is an id, and the request. Returns why some units were not published, by their names.
+        Returns why some units were not published, by their names.
 
         Raises:
             InfrastructureError: the signer refuses the request or does not answer.
 
         """
-        identity, data = request
-        words = pack_words(data)
+        words = pack_words(request.data)
         if sum(map(len, words)) > MOST_WORDS:
             raise InfrastructureError(
                 "so many units do not fit into one request to the signer through an agent",
@@ -158,7 +158,7 @@ class StoreAgent:
         follower = await self._run(
             "ask-signer",
             "have the signer publish",
-            *(f"--request={identity}", f"--patience={patience:g}", "--", *words),
+            *(f"--request={request.id}", f"--patience={patience:g}", "--", *words),
         )
         answer = _answer(follower.pod)
         await follower.remove()
