@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dag.io.removal import remove
 from tests.support.builds import (
     Make,
 )
@@ -42,3 +46,14 @@ def make(empty: Path, tmp_path: Path) -> Make:
         return place
 
     return make
+
+
+@pytest.fixture
+def base(empty: Path) -> Iterator[Path]:
+    """Return a directory that every user can get to, with a bootstrap repository in it."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        base = Path(name)
+        base.chmod(0o755)
+        shutil.copytree(empty / "bootstrap", base / "bootstrap")
+        yield base
+        remove(base / "store")

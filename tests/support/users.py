@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.builds import run
 from tests.torture.kills import environment
 
 _USER = "64321"
@@ -54,3 +56,22 @@ def run_as_nobody(place: Path, home: Path, *words: str) -> tuple[int, str, str]:
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def bring(place: Path, base: Path) -> Path:
+    """Copy a distribution to a directory that every user can get to."""
+    shutil.copytree(place, base / "d")
+    bootstrap = base / "bootstrap"
+    (base / "d/dag.toml").write_text(
+        f'repository = ["{bootstrap}"]\nkeyring = ["{bootstrap}/bootstrap.rsa.pub"]\n'
+    )
+    return base / "d"
+
+
+def build_as(place: Path, home: Path, *words: str, as_nobody: bool) -> tuple[int, str]:
+    """Run `dag build` as the user of the tests, or as one without any rights."""
+    if as_nobody:
+        code, _, said = run_as_nobody(place, home, *words)
+    else:
+        code, _, said = run(place, *words, HOME=str(home))
+    return code, said

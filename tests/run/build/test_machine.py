@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from dag.io.removal import remove
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.stored import write_config
 from tests.support.apks import file_in, read
 from tests.support.builds import Make, definition, new_key, run
+from tests.support.users import bring, build_as, give_to_nobody
 
 SHOWS = 'echo "config: $GIT_CONFIG_SYSTEM"; cat "$GIT_CONFIG_SYSTEM" || true'
 
@@ -74,3 +76,19 @@ def test_a_package_does_not_tell_where_the_keys_are(make: Make, tmp_path: Path) 
     again, told_again, _ = built(place, "--signing-key", str(tmp_path / "another's/keys/my.rsa"))
     assert told_again == told
     assert again == digest
+
+
+def test_a_package_does_not_tell_which_user_built_it(make: Make, base: Path) -> None:
+    place, home = bring(make(app=definition("app")), base), base / "home"
+    home.mkdir()
+    digests = []
+    for as_nobody in (False, True):
+        store = base / f"store-{as_nobody}"
+        store.mkdir()
+        if as_nobody:
+            give_to_nobody(base)
+        code, said = build_as(place, home, "--store", str(store), as_nobody=as_nobody)
+        assert code == 0, said
+        digests.append(read(store / "x86_64/app-1-r0.apk").sha256)
+        remove(store)
+    assert digests[0] == digests[1]

@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from dag.core.sources.gitstate import Ref, VerifiedState
-from dag.io.removal import remove
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.stored import write_config
 from tests.support.builds import Make, apks, definition, run
-from tests.support.users import give_to_nobody, run_as_nobody
+from tests.support.users import bring, build_as, give_to_nobody
 from tests.torture.kills import environment
 
 TRIES = Path(__file__).with_name("tries_everything.sh").read_text()
@@ -65,36 +64,6 @@ def fill(cache: Path) -> str:
     write_config(Cache(cache))
     (cache / ".dag/verified").write_text("")
     return name
-
-
-@pytest.fixture
-def base(empty: Path) -> Iterator[Path]:
-    """Return a directory that every user can get to, with a bootstrap repository in it."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        base = Path(name)
-        base.chmod(0o755)
-        shutil.copytree(empty / "bootstrap", base / "bootstrap")
-        yield base
-        remove(base / "store")
-
-
-def bring(place: Path, base: Path) -> Path:
-    """Copy a distribution to a directory that every user can get to."""
-    shutil.copytree(place, base / "d")
-    bootstrap = base / "bootstrap"
-    (base / "d/dag.toml").write_text(
-        f'repository = ["{bootstrap}"]\nkeyring = ["{bootstrap}/bootstrap.rsa.pub"]\n'
-    )
-    return base / "d"
-
-
-def build_as(place: Path, home: Path, *words: str, as_nobody: bool) -> tuple[int, str]:
-    """Run `dag build` as the user of the tests, or as one without any rights."""
-    if as_nobody:
-        code, _, said = run_as_nobody(place, home, *words)
-    else:
-        code, _, said = run(place, *words, HOME=str(home))
-    return code, said
 
 
 @pytest.fixture

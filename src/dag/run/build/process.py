@@ -18,6 +18,13 @@ from dag.io.build.confinement import Group
 
 _GRACE = 3.0
 """Seconds that a build has to end by itself when it is told to."""
+_BUILD_USER = 1000
+"""The user and group that melange gives the steps of everybody but root, and calls root in packages.
+
+What belongs to anybody else stays theirs in a package. As long as melange sees its own user as this
+one, a package is the same whoever builds it.
+https://github.com/chainguard-dev/melange/blob/v0.56.0/pkg/container/bubblewrap_runner.go
+"""
 
 
 def words_to_be_alone() -> list[str]:
@@ -28,7 +35,7 @@ def words_to_be_alone() -> list[str]:
     """
     words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
-        words += ["--user", f"--map-user={os.geteuid()}", f"--map-group={os.getegid()}"]
+        words += ["--user", f"--map-user={_BUILD_USER}", f"--map-group={_BUILD_USER}"]
     return words
 
 
