@@ -72,6 +72,14 @@ PIPELINES = {
         needs: {packages: ['as-asked-${{inputs.kind}}']}
         inputs: {kind: {default: plain}, own: {required: yes, default: x}}
         """,
+    "local/says-nothing.yaml": """\
+        inputs: {kind: ~, other: {default: ~}}
+        needs: {packages: ['said-${{inputs.kind}}-${{inputs.other}}']}
+        """,
+    "local/merges-nothing.yaml": """\
+        inputs: {<<: {kind: {default: merged}}, kind: ~}
+        needs: {packages: ['merged-${{inputs.kind}}']}
+        """,
     "../shared/here.yaml": """\
         needs: {packages: [through-a-link]}
         """,
@@ -315,6 +323,17 @@ DEFINITIONS = {
           - uses: local/as-asked
             inputs: {more: {default: from-step}, kind: {default: lost}}
             with: {kind: '${{inputs.more}}'}
+          - uses: local/says-nothing
+          - {uses: local/says-nothing, with: {kind: ~, other: given}}
+          - {uses: local/says-nothing, inputs: {kind: {default: kept}, other: {default: lost}}}
+          - {uses: local/says-nothing, inputs: {kind: {default: kept}}, with: {kind: ~, other: '1'}}
+          - {uses: local/says-nothing, inputs: {kind: ~}, with: {kind: given, other: ~}}
+          - {uses: local/merges-nothing, inputs: {kind: {default: kept}}}
+          - inputs: {kind: ~}
+            needs: {packages: ['inline-${{inputs.kind}}']}
+            pipeline:
+              - {uses: local/says-nothing, with: {other: '${{inputs.kind}}2'}}
+              - {needs: {packages: ['inner-${{inputs.kind}}']}, inputs: {kind: ~}}
         """,
     "priorities": """\
         package:

@@ -13,6 +13,7 @@ from tests.support.melange import answer
 REFUSED = {
     "undefined variable": "environment: {contents: {packages: ['${{vars.nothing}}']}}",
     "undefined range": "subpackages: [{name: x, range: nothing}]",
+    "inputs that a pipeline's file takes away": "pipeline: [{uses: takes, inputs: {x: {default: y}}}]",
     "unknown pipeline": "pipeline: [{uses: no/such}]",
     "pipeline with a slash behind it": "pipeline: [{uses: local/}]",
     "group with a foreign letter": "var-transforms: [{from: a, match: '(?P<é>a)', replace: b, to: c}]",
@@ -33,6 +34,9 @@ def test_what_melange_refuses_is_refused(tmp_path: Path, what: str) -> None:
     path = tmp_path / "x-definition.yaml"
     path.write_text(f"package: {{name: refused, version: '1', epoch: 0}}\n{REFUSED[what]}\n")
     (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/takes.yaml").write_text(
+        "inputs: ~\nneeds: {packages: ['a${{inputs.x}}']}\n"
+    )
     (tmp_path / "pipelines/local.yaml").write_text("pipeline: [{runs: 'true'}]\n")
     assert isinstance(answer(path), str)
     with pytest.raises(UsageError, match=r"x-definition.yaml:\d+: "):

@@ -125,13 +125,13 @@ class Compiler:
             raise Unresolvable(
                 f"the pipelines are nested deeper than {MAX_NESTING} levels; do they use themselves?"
             )
-        uses, body, way, inputs = step.uses, step, at.way, step.inputs
+        uses, body, way, inputs = step.uses, step, at.way, step.inputs or {}
         if uses:
             self.used.add(uses)
             way = f"{way} > {uses}" if way else f"uses {uses}"
             if not step.steps:
                 body = self._find(uses)
-                inputs = {**inputs, **body.inputs} if inputs else body.inputs
+                inputs = _declared(inputs, body.inputs) if inputs else body.inputs or {}
         needs = step.needs if body.needs is None else body.needs
         if body.simple and (step.needs is None or step.plain) and not step.condition:
             # Most steps come here: what they need depends on nothing.
@@ -205,6 +205,15 @@ class Compiler:
             runs=runs,
             is_branch_tip=_value(scope, "expected-commit-is-branch-tip") == "true",
         )
+
+
+def _declared(
+    by_step: Mapping[str, str | None], by_file: Mapping[str, str | None] | None
+) -> Mapping[str, str | None]:
+    """Return the inputs of a step that has some itself, and of the pipeline's file read over them."""
+    if by_file is None:
+        return {}
+    return {**by_step, **{k: by_step.get(k) if v is None else v for k, v in by_file.items()}}
 
 
 def _value(scope: Scope, name: str) -> str:

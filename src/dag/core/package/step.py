@@ -29,8 +29,9 @@ class PipelineStep(NamedTuple):
     condition: str | None = None
     """None if there is no `if`; an empty one holds, and goes before that of the step that uses it."""
     steps: tuple[PipelineStep, ...] = ()
-    inputs: Mapping[str, str] = {}
-    """The declared inputs and their defaults."""
+    inputs: Mapping[str, str | None] | None = {}
+    """The declared inputs and their defaults. In a pipeline's file, an input that is null keeps the
+    default of the step that uses it; None takes all inputs of that step away."""
     plain: bool = False
     """Neither the step nor the steps in it refer to a variable."""
     simple: bool = False
@@ -98,11 +99,14 @@ class StepReader:
             and not (steps and not all(step.plain for step in steps)),
         )
 
-    def _inputs(self, node: Node) -> dict[str, str]:
-        inputs: dict[str, str] = {}
+    def _inputs(self, node: Node) -> dict[str, str | None] | None:
+        if is_null(node):
+            return None
+        inputs: dict[str, str | None] = {}
         for name, declared in self._tree.mapping(node, "inputs").items():
             fields = self._tree.mapping(declared, f"input {name}")
-            inputs[name] = self._tree.text(fields.get("default"), f"the default of {name}")
+            default = self._tree.text(fields.get("default"), f"the default of {name}")
+            inputs[name] = None if is_null(declared) else default
         return inputs
 
 

@@ -124,7 +124,7 @@ class Scope:
         """Return whether anything defines `name`."""
         return name in self._raw or (self._parent is not None and self._parent.knows(name))
 
-    def inner(self, given: Mapping[str, str], defaults: Mapping[str, str]) -> Scope:
+    def inner(self, given: Mapping[str, str], defaults: Mapping[str, str | None]) -> Scope:
         """Return the scope inside of a pipeline that gets `given` and declares `defaults`.
 
         The caller's variables resolve what is given. A name that they do not know may be another
@@ -135,7 +135,7 @@ class Scope:
         inputs: dict[str, str] = {}
         for name, value in defaults.items():
             if not given.get(name):
-                inputs[f"inputs.{name}"] = value
+                inputs[f"inputs.{name}"] = value or ""
         for name, value in given.items():
             if value or name not in defaults:
                 try:
