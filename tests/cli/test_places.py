@@ -46,6 +46,18 @@ def test_a_directory_that_was_deleted_meanwhile_is_said_to_be(tmp_path: Path, wo
     assert len(done.stderr.splitlines()) == 2
 
 
+@pytest.mark.parametrize("command", ["svg", "graph"])
+def test_a_file_that_would_be_written_to_a_deleted_directory_is_told_of_that(
+    tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "here").mkdir()
+    define(tmp_path / "here", "one", "[]")
+    done = run(f"cd gone && rmdir ../gone && DAG {command} --dir {tmp_path}/here", tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.startswith("dag: the directory in which dag runs was deleted: ")
+
+
 def test_a_deleted_directory_matters_to_nobody_who_needs_no_other(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     (tmp_path / "here").mkdir()

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dag.cli.workplace import check_workplace
 from dag.errors import InfrastructureError, UsageError
 from dag.report.envelope import envelope
 from dag.report.terminal import say, show_document
@@ -156,6 +157,8 @@ def _written(file: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            check_workplace()
         raise InfrastructureError(
             f"{file}: {error.strerror}", hint="name another file, or make room for it"
         ) from error
