@@ -151,8 +151,9 @@ def test_an_index_may_describe_packages_in_any_encoding(directory: Path, tmp_pat
 @pytest.mark.parametrize(
     ("status", "hint"),
     [
-        (401, "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it"),
-        (403, "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it"),
+        # The server is on a port.
+        (401, "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD can name no port: serve"),
+        (403, "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD can name no port: serve"),
         (501, "is the URL right? try it with curl, and ask who runs the server"),
     ],
 )

@@ -76,6 +76,19 @@ def test_other_machines_are_not_taken_for_this_one(host: str) -> None:
 
 def test_an_answer_that_may_heal_is_worth_another_try() -> None:
     for status in (429, 500, 502, 503, 504):
-        assert status_hint(status).startswith("that may pass: try again later")
-    assert "login" in status_hint(401)
-    assert "is the URL right?" in status_hint(410)
+        assert status_hint("https://a.example", status).startswith("that may pass: try again later")
+    assert "login" in status_hint("https://a.example", 401)
+    assert "is the URL right?" in status_hint("https://a.example", 410)
+
+
+@pytest.mark.parametrize("url", ["https://a.example/os", "https://me:secret@a.example/os"])
+def test_a_login_is_told_to_apko_by_its_variable(url: str) -> None:
+    assert status_hint(url, 401).endswith("PASSWORD says it to dag and melange")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example:8443/os", "http://[::1]:80", "https://[::1]/os"]
+)
+def test_a_login_at_a_port_is_told_to_be_none_that_apko_can_have(url: str) -> None:
+    """It takes the variable apart at each colon, and compares the second part with host and port."""
+    assert "can name no port" in status_hint(url, 403)

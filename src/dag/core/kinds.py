@@ -103,12 +103,12 @@ def _url(text: str) -> str:
 
 
 def _location(text: str) -> str:
-    from dag.core.web import secret_of
+    from dag.core.web import login_hint, secret_of
 
     if "://" in text and (secret := secret_of(text)):
         raise UsageError(
             f"this URL has {secret}, which manifests, records and logs would show",
-            hint="for a repository, $HTTP_AUTH=basic:HOST:USER:PASSWORD says it to dag and melange",
+            hint=f"for a repository, {login_hint(text)}",
         )
     return text
 

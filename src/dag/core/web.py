@@ -63,12 +63,22 @@ def status_words(status: int) -> str:
         return ""
 
 
-def status_hint(status: int) -> str:
-    """Return what to do about an answer of a server with an HTTP status that is none of success."""
+def login_hint(url: str) -> str:
+    """Return how a login at a repository is told, which its URL must not have.
+
+    apko takes the variable apart at each colon, and compares HOST with the URL's host and port.
+    https://github.com/chainguard-dev/apko/blob/v1.2.21/pkg/apk/auth/auth.go
+    """
+    variable = "$HTTP_AUTH=basic:HOST:USER:PASSWORD"
+    if ":" in url.partition("://")[2].partition("/")[0].rpartition("@")[2]:
+        return f"{variable} can name no port: serve the repository at a URL without one"
+    return f"{variable} says it to dag and melange"
+
+
+def status_hint(url: str, status: int) -> str:
+    """Return what to do about a server's answer with an HTTP status that is none of success."""
     if status in (401, 403):
-        return (
-            "does it want a login? $HTTP_AUTH=basic:HOST:USER:PASSWORD says it to dag and melange"
-        )
+        return f"does it want a login? {login_hint(url)}"
     if status == 407:
         return PROXY_LOGIN
     if may_heal(status):

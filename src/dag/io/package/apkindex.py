@@ -200,7 +200,7 @@ def _fetch(url: str, fetcher: Fetcher) -> bytes:
         )
     if answer.status != 200:
         raise InfrastructureError(
-            f"{shown} answered with HTTP {answer.status}", hint=status_hint(answer.status)
+            f"{shown} answered with HTTP {answer.status}", hint=status_hint(url, answer.status)
         )
     if etag := answer.headers.get("etag"):
         indexcache.store(url, etag, answer.body)

@@ -262,7 +262,7 @@ class PackageCache:
             raise FileNotFoundError(url)
         if status != 200:
             raise InfrastructureError(
-                f"{redact(url)} answered with HTTP {status}", hint=status_hint(status)
+                f"{redact(url)} answered with HTTP {status}", hint=status_hint(url, status)
             )
 
     def _make_room(self, newest: Path) -> None:
