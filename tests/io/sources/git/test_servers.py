@@ -28,6 +28,55 @@ def test_redirects_elsewhere_and_in_loops_end(cache: Cache, target: str, said: s
         assert "git " in text
 
 
+PAGE = (200, {"Content-Type": "text/html; charset=utf-8"}, b"<!doctype html><title>Log in</title>")
+ADVICE = ": is the URL right? Open it in a browser: it may want a login"
+
+
+@pytest.mark.parametrize(("tag", "branch"), [("v1", ""), ("", "main"), ("", "")])
+def test_a_web_page_in_the_place_of_a_repository_is_told_as_that(
+    cache: Cache, tag: str, branch: str
+) -> None:
+    """git takes it for an old server that has no branches and no tags."""
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(*PAGE)
+        said = failure(cache, step(f"{origin.url}/a", "1" * 40, tag=tag, branch=branch))
+    assert f"git fetch: a web page came in the place of the repository{ADVICE}" in said
+    assert "--credentials logs in as you would" in said
+    assert "remote ref" not in said
+
+
+@pytest.mark.parametrize("credentials", [False, True])
+def test_a_server_that_leads_to_a_web_page_is_told_with_where_that_is(
+    cache: Cache, *, credentials: bool
+) -> None:
+    with Origin() as origin:
+        origin.on("GET", "/a/", times=None).answer(302, {"Location": "/login?token=secret"})
+        origin.on("GET", "/login", times=None).answer(*PAGE)
+        wanted = step(f"{origin.url}/a", "1" * 40, tag="v1")
+        said = failure(cache, wanted, credentials=credentials)
+    assert f"git fetch: the server leads to {origin.url}/login?" in said
+    assert f", which is no repository{ADVICE}" in said
+    assert "secret" not in said
+    assert ("--credentials logs in as you would" in said) is not credentials
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_repository_that_lacks_a_ref_is_no_web_page(
+    cache: Cache, tmp_path: Path, *, is_old: bool
+) -> None:
+    upstream = Upstream(tmp_path / "git", "org/repo")
+    commit = upstream.commit("first")
+    upstream.publish()
+    git(upstream.bare, "update-server-info")
+    with Origin() as origin, GitServer(tmp_path / "git") as server:
+        for file in upstream.bare.rglob("*"):
+            if file.is_file():
+                origin.put(f"/{file.relative_to(upstream.bare.parents[1])}", file.read_bytes())
+        url = origin.url if is_old else server.url
+        said = failure(cache, step(f"{url}/org/repo.git", commit, tag="v1"))
+    assert "git fetch: couldn't find remote ref refs/tags/v1" in said
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_an_answer_that_will_stay_is_not_asked_for_again(cache: Cache, status: int) -> None:
     with Origin() as origin:

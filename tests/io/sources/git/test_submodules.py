@@ -11,6 +11,7 @@ from dag.core.sources.checkouts import repositories_of
 from dag.io.sources.cache import Cache
 from dag.io.sources.git.stored import prune_git, read_states
 from tests.support.checkouts import bring, checkout, failure, statuses, step
+from tests.support.faults import Origin
 from tests.support.gitserver import GitServer, Upstream, git
 
 if TYPE_CHECKING:
@@ -87,6 +88,22 @@ def test_a_commit_that_a_server_of_the_old_protocol_lacks_is_named(
     assert statuses(outcomes) == ["fetched", "failed"]
     said = [str(problem) for outcome in outcomes for problem in outcome.problems]
     assert [f"no branch or tag of it has the commit {'1' * 40}" in one for one in said] == [True]
+
+
+def test_a_web_page_in_the_place_of_a_submodule_is_told_as_that(
+    server: GitServer, cache: Cache, tmp_path: Path
+) -> None:
+    outer = Upstream(tmp_path / "git", "org/out")
+    outer.commit("outer")
+    with Origin() as origin:
+        page = {"Content-Type": "text/html"}
+        origin.on("GET", "/in/", times=None).answer(200, page, b"<html>Log in</html>")
+        commit = outer.submodule("in", f"{origin.url}/in", outer, "1" * 40)
+        outer.tag("v1")
+        outer.publish()
+        wanted = step(f"{server.url}/org/out", commit, tag="v1", submodules=True)
+        said = failure(cache, wanted)
+    assert "git fetch: a web page came in the place of the repository" in said
 
 
 def test_a_submodule_that_no_cache_can_hold_is_named(

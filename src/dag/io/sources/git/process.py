@@ -20,7 +20,7 @@ from dag.io.sources.git.environment import environment
 from dag.io.sources.git.work import work_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _SETTINGS = {
@@ -65,6 +65,11 @@ _WILL_STAY = re.compile(
 _CERTIFICATE = re.compile(r"SSL certificate|certificate verification", re.IGNORECASE)
 _PROXY_WANTS_LOGIN = re.compile(r"(?:response|returned error:) 407")
 _WANTS_LOGIN = re.compile(r"Authentication failed|could not read (?:Username|Password)")
+_LEADS_ELSEWHERE = re.compile(
+    r"unable to update url base from redirection:\s+asked for: \S+\s+redirect: (\S+)"
+)
+_KIND = re.compile(r"<= Recv header: content-type: *([^\s;]+)", re.IGNORECASE)
+"""How git shows what kind of answer came: https://git-scm.com/docs/git#Documentation/git.txt-GITCURLVERBOSE"""
 _NO_MEMORY = re.compile(r"Out of memory|Cannot allocate memory")
 
 
@@ -115,6 +120,33 @@ class Git:
             InfrastructureError: there is no git.
 
         """
+        output, _ = await self._run(arguments, stdin, {})
+        return output
+
+    async def require_no_page(self, uri: str) -> None:
+        """Refuse a server that sends a web page where git asks for branches and tags.
+
+        git takes it for a server of its oldest protocol that has none of them.
+
+        Raises:
+            GitFailed: that is so, or the server cannot be asked.
+            InfrastructureError: there is no git.
+
+        """
+        _, told = await self._run(("ls-remote", "--", uri), b"", {"GIT_CURL_VERBOSE": "1"})
+        if {kind.lower() for kind in _KIND.findall(told)} == {"text/html"}:
+            what = "git fetch: a web page came in the place of the repository"
+            raise GitFailed(f"{what}{self._page_hint}", heals=False)
+
+    @property
+    def _page_hint(self) -> str:
+        login = "" if self._credentials else "; --credentials logs in as you would"
+        return f": is the URL right? Open it in a browser: it may want a login{login}"
+
+    async def _run(
+        self, arguments: Sequence[str], stdin: bytes, more: Mapping[str, str]
+    ) -> tuple[bytes, str]:
+        """Run a command with `more` in its environment; return its output, and the end of its messages."""
         options = [word for item in _SETTINGS.items() for word in ("-c", "=".join(item))]
         around = environment(credentials=self._credentials)
         if not shutil.which("git", path=around.get("PATH")):
@@ -128,7 +160,7 @@ class Git:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=around,
+            env={**around, **more},
             start_new_session=True,
         )
         try:
@@ -145,9 +177,12 @@ class Git:
             raise GitFailed(
                 f"git {arguments[0]}: it needed more than {most} of memory", heals=False
             )
+        if code and (found := _LEADS_ELSEWHERE.search(errors)):
+            what = f"the server leads to {redact(found[1])}, which is no repository"
+            raise GitFailed(f"git {arguments[0]}: {what}{self._page_hint}", heals=False)
         if code:
             raise _failure(code, errors, arguments, has_login=self._credentials)
-        return output
+        return output, errors
 
     async def _attend(self, process: asyncio.subprocess.Process, stdin: bytes) -> tuple[bytes, str]:
         stall = self.limits.stall

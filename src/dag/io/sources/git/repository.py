@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _INCOMING = "refs/dag/incoming"
 _ALL = "refs/dag/all/"
 _UNADVERTISED = re.compile(r"unadvertised object|not our ref")
+_AS_OF_A_PAGE = re.compile(r"find remote ref|dumb http transport|inflate: data stream error")
 _CONFLICT = re.compile(r"cannot lock ref|conflict")
 _REF = re.compile(r"refs/(?:heads|tags)/[^\s':;]+")
 
@@ -262,6 +263,8 @@ class BareRepository:
             # The kernel stops a file at its limit, of which git says only that something broke.
             if self._files.remove_unfinished() == self.git.limits.blocks * BLOCK:
                 raise GitFailed("it has more bytes than --max-size", heals=False) from None
+            if _AS_OF_A_PAGE.search(str(error)):
+                await self.git.require_no_page(uri)
             # Old servers know no depth: then it is everything, as a person would do it.
             if depth == WHOLE or "does not support shallow" not in str(error):
                 raise
