@@ -22,6 +22,9 @@ from dag.errors import UsageError
         ("git@h:a/b.git", "h/a/b", "git@h:a/b.git", "ssh"),
         ("git@h:/srv/b", "h/srv/b", "git@h:/srv/b", "ssh"),
         ("h:b", "h/b", "h:b", "ssh"),
+        ("https://h//a/b", "h/a/b", "https://h//a/b", "https"),
+        ("https://h/a//b.git//", "h/a/b", "https://h/a//b.git//", "https"),
+        ("git@h:a//b", "h/a/b", "git@h:a//b", "ssh"),
     ],
 )
 def test_each_way_to_write_a_uri_has_its_place(
@@ -40,8 +43,9 @@ def test_each_way_to_write_a_uri_has_its_place(
         "me:s3cret@h:y",
         "git@h:-x",
         "git@h:../x",
-        "git@h:a//b",
         "git@h:",
+        "https://h//",
+        "https://h/a/.git",
         "git@h:x y",
         "git@[::1]:x",
         "git://me@h/x",

@@ -70,15 +70,16 @@ def locate(uri: str) -> Remote:
             "the uri has a user or password, which would get into the cache; leave them to"
             " ~/.netrc or git's credential helper, and give --credentials"
         )
-    plain = path.removesuffix("/").removesuffix(".git")
-    host, components = name.lower(), plain.split("/")[1:]
+    plain = path.rstrip("/").removesuffix(".git")
+    # Servers and file systems take `a//b` for `a/b`; git compares the URI as it is written.
+    host, components = name.lower(), [one for one in plain.split("/") if one]
     if host.startswith("["):
         raise UsageError(
             f"{host[:80]!r} cannot be part of a path in the cache: the server needs a name"
         )
     if not _HOST.fullmatch(host) or ".." in host:
         raise UsageError(f"{host!r} is no host name")
-    if not components or not components[0]:
+    if not components or plain.endswith("/"):
         raise UsageError("the uri names no repository")
     for component in components:
         # A directory that ends in .git is a repository, and nothing else is kept in it.
@@ -86,7 +87,7 @@ def locate(uri: str) -> Remote:
             shown = component.rpartition("@")[2]  # before it may be a password
             raise UsageError(f"{shown!r} cannot be part of a path in the cache")
     base = f"{before}{separator}{plain.removeprefix('/')}"
-    written = uri if uri in (base, f"{base}/", f"{base}.git", f"{base}.git/") else base
+    written = uri if uri.rstrip("/").removesuffix(".git") == base else base
     return Remote("/".join([host, *components]), written, protocol)
 
 

@@ -33,7 +33,8 @@ def test_a_repository_goes_to_its_own_cache_only_whatever_its_name_begins_with(
     outer.publish()
     parent = step(f"{server.url}/org/outer", outer_commit, tag="v1")
     uri = wanted["foo"].repository
-    written = [replace(wanted["foo"], repository=f"{uri}{end}") for end in (".git", "", "/")]
+    ways = [*(f"{uri}{end}" for end in (".git", "", "/", "//")), f"{server.url}//org/foo"]
+    written = [replace(wanted["foo"], repository=way) for way in ways]
     bring(cache, *written, parent)
     for one in written:
         checkout(cache, tmp_path, one)
