@@ -178,6 +178,11 @@ def test_each_step_that_fetches_is_a_source() -> None:
             "a quoted string or a variable is expected",
         ),
         (
+            HEAD + "data: [{name: r, items: {a: b, c: d}}]\nsubpackages:\n  - {name: a, range: r}\n",
+            6,
+            "'a' is used more than once; give each its own, with ${{range.key}} in it",
+        ),
+        (
             HEAD + "subpackages:\n  - {name: a, if: '${{x}} == 1'}\n",
             5,
             "the variable x is not defined",
@@ -194,10 +199,11 @@ def test_each_step_that_fetches_is_a_source() -> None:
         (HEAD + "environment:\n  contents:\n    packages:\n    - {a: b}\n", 7, "is a mapping"),
         (HEAD + "pipeline:\n  - uses: strup\n", 5, "no pipeline 'strup'; did you mean strip"),
         (HEAD + "pipeline:\n  - uses: ../x\n", 5, "leads out of the directory"),
+        (HEAD + "pipeline:\n  - uses: own/tool\n", 5, "has the pipeline with --pipeline-dir"),
         (
-            HEAD + "pipeline:\n  - uses: strip\n    if: a\n",
+            HEAD + "pipeline:\n  - uses: strip\n    if: ${{package.name}} == 'x'\n",
             5,
-            "a quoted string or a variable is expected",
+            "a quoted string or a variable is expected at position 0 of \"x == 'x'\"; put quotes",
         ),
         (HEAD + "pipeline:\n  - text\n", 5, "a pipeline step is the text"),
         (HEAD + "subpackages:\n  - description: d\n", 5, "subpackage name is missing"),
@@ -220,7 +226,7 @@ def test_each_step_that_fetches_is_a_source() -> None:
 )
 def test_a_problem_names_line_and_remedy(text: str | bytes, line: int, what: str) -> None:
     found = problem(text)
-    assert what in found.what
+    assert what in f"{found.what}; {found.fix}"
     assert found.line == line
 
 

@@ -257,7 +257,11 @@ class _Definition:
         for name, line in (part.name for part in parts):
             if name in lines:
                 what = f"the subpackage name {name!r} is already used in line {lines[name]}"
-                self.tree.problem(line, what, "rename or remove one of the two")
+                fix = "rename or remove one of the two"
+                if lines[name] == line:
+                    what = f"the subpackage name {name!r} is used more than once"
+                    fix = "give each its own, with ${{range.key}} in it if a range makes them"
+                self.tree.problem(line, what, fix)
             lines.setdefault(name, line)
 
     def parts(self, replace: Replacer, values: Mapping[str, str]) -> list[_Part]:
@@ -385,5 +389,5 @@ class _Definition:
             # text after the first substitution, where ${{build.arch}} and the like are empty.
             return evaluate(text)
         except Unresolvable as error:
-            self.tree.problem(line, f"if: {error}", "correct the condition")
+            self.tree.problem(line, f"if: {error}", error.fix or "correct the condition")
             return True

@@ -27,6 +27,7 @@ from dag.core.package.substitutions import Scope, Unresolvable, condition, subst
 from dag.core.package.yaml import NodeReader, compose, refuse_duplicates
 
 _SOURCES = ("fetch", "git-checkout")
+_NO_PIPELINE = "correct the step, or name the directory that has the pipeline with --pipeline-dir"
 
 
 class Table:
@@ -115,7 +116,8 @@ class Compiler:
             try:
                 self._step(step, scope, _Way(step.line, where, "", 0, runs=True))
             except Unresolvable as error:
-                self.report(step.line, str(error), "correct the step, or the pipeline that it uses")
+                fix = error.fix or "correct the step, or the pipeline that it uses"
+                self.report(step.line, str(error), fix)
 
     def _step(self, step: PipelineStep, scope: Scope, at: _Way) -> None:
         self._budget -= 1
@@ -176,7 +178,7 @@ class Compiler:
 
             close = get_close_matches(uses, self.table.names(), n=3)
             guess = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise Unresolvable(f"there is no pipeline {uses!r}{guess}")
+            raise Unresolvable(f"there is no pipeline {uses!r}{guess}", _NO_PIPELINE)
         return body
 
     def _fetch(self, scope: Scope, line: int, *, runs: bool) -> Fetch:

@@ -23,6 +23,11 @@ Lookup = Callable[[str], str]
 class Unresolvable(ValueError):
     """An expression that melange would refuse; the message says why."""
 
+    def __init__(self, what: str, fix: str = "") -> None:
+        """Take what is wrong, and how to mend it if that is known better than where it stands."""
+        super().__init__(what)
+        self.fix = fix
+
 
 def substitute(text: str, lookup: Lookup) -> str:
     """Return `text` with each `${{ name }}` replaced by `lookup(name)`.
@@ -189,6 +194,7 @@ def condition(text: str, lookup: Lookup, *, judge: bool = True) -> bool:
 
 
 _SPACE = " \t\n\r"
+_QUOTES = "put quotes around text, also around ${{package.name}} and the like, which are text here"
 _ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "t": "\t"}
 
 
@@ -228,9 +234,9 @@ class _Parser:
                 return word
         return None
 
-    def failure(self, expected: str) -> Unresolvable:
+    def failure(self, expected: str, fix: str = "") -> Unresolvable:
         where = f"position {self.position} of {shown(self.text)}"
-        return Unresolvable(f"{expected} is expected at {where}")
+        return Unresolvable(f"{expected} is expected at {where}", fix)
 
     def expression(self, depth: int) -> bool:
         if depth > MAX_DEPTH:
@@ -262,7 +268,7 @@ class _Parser:
             return ""
         mark = self.take("'", '"')
         if mark is None:
-            raise self.failure("a quoted string or a variable")
+            raise self.failure("a quoted string or a variable", _QUOTES)
         characters: list[str] = []
         while self.position < len(self.text):
             character = self.text[self.position]
