@@ -297,6 +297,10 @@ def test_a_package_that_needs_itself_needs_a_repository() -> None:
         ([package("c", "cmd:cc", subpackages=(sub("c-bin", provides=("cmd:cc",)),))], ("c-bin",)),
         ([package("a", "b"), package("b", runtime=("a",))], ("b",)),
         ([package("a", "b-dev"), package("b", "a", subpackages=(sub("b-dev"),))], None),
+        (
+            [package("a", "tool"), package("b", "tool"), package("tool", runtime=("a", "b"))],
+            ("tool",),
+        ),
         (CYCLE, None),
     ],
 )

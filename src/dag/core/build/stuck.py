@@ -84,7 +84,8 @@ def openers_of(graph: Graph, stuck: Stuck) -> tuple[str, ...]:
             # Where more comes with the need, it is the first of it that an environment names.
             first = edge.through[0] if edge.through else edge.provider or edge.need.name
             found[edge.origin].add(first)
-    return tuple(one for name, several in found.items() for one in sorted(several or {name}))
+    named = (one for name, several in found.items() for one in sorted(several or {name}))
+    return tuple(dict.fromkeys(named))
 
 
 def needs_of(graph: Graph, cycle: Sequence[str]) -> tuple[str, ...]:
