@@ -178,7 +178,8 @@ def test_each_step_that_fetches_is_a_source() -> None:
             "a quoted string or a variable is expected",
         ),
         (
-            HEAD + "data: [{name: r, items: {a: b, c: d}}]\nsubpackages:\n  - {name: a, range: r}\n",
+            HEAD
+            + "data: [{name: r, items: {a: b, c: d}}]\nsubpackages:\n  - {name: a, range: r}\n",
             6,
             "'a' is used more than once; give each its own, with ${{range.key}} in it",
         ),
