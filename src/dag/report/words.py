@@ -31,7 +31,10 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
-def some(names: Sequence[str], most: int = 5) -> str:
+_MANY = 5
+
+
+def some(names: Sequence[str], most: int = _MANY) -> str:
     """Return the first names of many: a, b and 7 more."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
@@ -60,7 +63,8 @@ def missing_lines(
     `there` has what there is of a name in other versions, `remarks` what is known besides. What is
     nearly one of `names`, which are defined, is told first, because it is most likely misspelt.
     `unasked` are those that repositories may have which nobody has asked: these are told only with
-    -v, unless there is something else to say about them.
+    -v, unless there is something else to say about them. Without -v, a remark that several of them
+    have is told once.
     """
     if not missing:
         return
@@ -75,10 +79,10 @@ def missing_lines(
     quiet = {name for name in unasked if name not in meant and not there.get(name)}
     where = "another repository" if others else "a repository"
 
-    def what(name: str) -> str:
+    def what(name: str, shared: Sequence[str] = ()) -> str:
         found = there.get(name)
         told = [f"there is only {some(found)}"] if found else []
-        told += [remarks[name]] if name in remarks else []
+        told += [remarks[name]] if name in remarks and remarks[name] not in shared else []
         return f"{name} ({'; '.join(told)})" if told else name
 
     if verbose:
@@ -92,10 +96,15 @@ def missing_lines(
         return
     told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
     # Then what is there in another version: nobody expects that it is missing.
-    left = (name for name in missing if name not in meant and name not in quiet)
-    told += map(what, sorted(left, key=lambda name: not (there.get(name) or name in remarks)))
+    unlike = (name for name in missing if name not in meant and name not in quiet)
+    left = sorted(unlike, key=lambda name: not (there.get(name) or name in remarks))
+    seen = left[: max(0, _MANY - len(told))]
+    by_remark = by_reason({name: remarks[name] for name in seen if name in remarks})
+    shared = [remark for remark, several in by_remark.items() if len(several) > 1]
+    told += [what(name, shared) for name in left]
     if told:
-        yield f"melange must find in {where}: {some(told)}; -v names who needs them"
+        more = "".join(f"; {remark}" for remark in shared)
+        yield f"melange must find in {where}: {some(told)}{more}; -v names who needs them"
 
 
 def refusal_lines(told: Sequence[EnvironmentRefusal], *, verbose: int) -> Iterator[str]:

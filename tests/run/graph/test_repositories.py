@@ -208,7 +208,7 @@ def test_a_fault_is_a_warning_that_names_who_asks(
     assert found.unasked == {"a": (place,), "b": (place,)}
     assert [names(found, one) for one in "abc"] == [set(), {"make"}, {"make"}]
     assert found.remarks({"gcc": ["a"]}) == {"gcc": f"{place} could not be asked"}
-    assert found.remarks({"make": ["d"]}) == {"make": f"{sound} has one: -r makes it known to all"}
+    assert found.remarks({"make": ["d"]}) == {"make": f"-r {sound} makes what it has known to all"}
 
 
 def test_a_server_that_is_busy_once_changes_nothing_and_a_key_is_not_said_to_be_gone(

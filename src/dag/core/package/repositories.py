@@ -160,17 +160,17 @@ class Repositories:
         """Return for missing names, which have their users, in words why and where they may be."""
         remarks = {}
         for name, users in missing.items():
-            unasked = dict.fromkeys(one for user in users for one in self.unasked.get(user, ()))
+            unasked = {one for user in users for one in self.unasked.get(user, ())}
             if unasked:
                 remarks[name] = unasked_words(unasked)
             elif holder := self.holder([bare_name(name)]):
-                remarks[name] = f"{holder} has one: -r makes it known to all"
+                remarks[name] = f"-r {holder} makes what it has known to all"
         return remarks
 
 
 def unasked_words(places: Iterable[str]) -> str:
     """Return that repositories could not be asked, which are named as they may be shown."""
-    return f"{' and '.join(places)} could not be asked"
+    return f"{' and '.join(sorted({*places}))} could not be asked"
 
 
 @dataclass(frozen=True, kw_only=True)
