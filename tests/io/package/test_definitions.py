@@ -188,6 +188,27 @@ def test_of_two_definitions_of_one_package_the_higher_version_counts(
     assert "is higher; rename or remove one of the two" in word
 
 
+def test_names_that_two_definitions_have_in_common_are_one_problem(tmp_path: Path) -> None:
+    for name in ("a-1", "a-2"):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"package: {{name: {name}, version: 1}}\n"
+            "data: [{name: r, items: {b: '', c: '', d: '', e: '', f: '', g: '', h: ''}}]\n"
+            "subpackages:\n  - {name: 'a-${{range.key}}', range: r}\n"
+        )
+    found = definitions.read_directory(tmp_path, arch="x86_64")
+    assert [one.name for one in found.packages] == ["a-1", "a-2"]
+    (word,) = found.words()
+    assert word == (
+        f"{tmp_path}/a-1.yaml:4: the packages 'a-b', 'a-c', 'a-d', 'a-e', 'a-f' and 2 more are also"
+        " defined in a-2.yaml:4, which counts because it is the later file; rename or remove them in"
+        " one of the two"
+    )
+    path = tmp_path / "a-1.yaml"
+    path.write_text(path.read_text().replace("name: a-1", "name: a-2"))
+    (word,) = definitions.read_directory(tmp_path, arch="x86_64").words()
+    assert ":1: the packages 'a-2', 'a-b', 'a-c', 'a-d', 'a-e' and 3 more are also defined" in word
+
+
 @pytest.mark.parametrize(("arch", "file"), [("x86_64", "a-1.yaml"), ("aarch64", "a-2.yaml")])
 def test_two_definitions_of_one_package_for_two_architectures_are_no_clash(
     tmp_path: Path, arch: str, file: str

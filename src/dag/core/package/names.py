@@ -9,7 +9,8 @@ from dag.core.package.constraints import is_version, rank
 from dag.core.package.model import BrokenDefinition, Package
 from dag.core.package.problems import FileProblem
 
-_FIX = "rename or remove one of the two"
+_NAMED = 5
+"""How many names that two definitions have are told."""
 
 
 class NameClaim(NamedTuple):
@@ -65,23 +66,27 @@ class SettledNames(NamedTuple):
     """The definitions of packages that another definition makes in a version that counts, but for
     those that are not for the architecture."""
     problems: tuple[FileProblem, ...]
-    """One for each name that two have, at the definition that loses it."""
+    """One for each two definitions that have names in common, at the one that loses them."""
 
 
 def settle_clashes(packages: Sequence[Package], arch: str | None) -> SettledNames:
-    """Leave out definitions of a package that another one defines, and say it of each such name.
+    """Leave out definitions of a package that another one defines, and say which have which names.
 
     Nothing is wrong with a definition that is left out because it is not for `arch`.
     """
     clashes = find_clashes(packages, arch)
     left_out = {one.other.place for one in clashes if one.other.is_own and one.counts.is_own}
-    wrong = [one for one in clashes if _is_for(arch, packages[one.other.place])]
-    problems = [_problem(packages, clash) for clash in wrong]
-    passed_over = {
-        clash.other.place: problem
-        for clash, problem in zip(wrong, problems, strict=True)
-        if clash.other.is_own and clash.counts.is_own
-    }
+    wrong: dict[tuple[int, int], list[Clash]] = {}
+    for one in clashes:
+        if _is_for(arch, packages[one.other.place]):
+            wrong.setdefault((one.other.place, one.counts.place), []).append(one)
+    problems: list[FileProblem] = []
+    passed_over: dict[int, FileProblem] = {}
+    for (place, _), several in wrong.items():
+        several.sort(key=lambda one: (not one.other.is_own, one.other.line, one.name))
+        problems.append(_problem(packages, several))
+        if several[0].other.is_own and several[0].counts.is_own:
+            passed_over[place] = problems[-1]
     return SettledNames(
         tuple(one for place, one in enumerate(packages) if place not in left_out),
         tuple(
@@ -96,15 +101,20 @@ def _is_for(arch: str | None, package: Package) -> bool:
     return arch is None or package.builds_on(arch)
 
 
-def _problem(packages: Sequence[Package], clash: Clash) -> FileProblem:
+def _problem(packages: Sequence[Package], clashes: Sequence[Clash]) -> FileProblem:
+    """Return the problem of two definitions that have the names of `clashes` in common."""
+    clash = clashes[0]
     winner, loser = packages[clash.counts.place], packages[clash.other.place]
     why = f"its version {winner.full_version} is higher"
     if rank(winner.full_version) == rank(loser.full_version):
         why = "it is the later file"
     elif not is_version(loser.full_version):
         why = f"apko takes no version like {loser.full_version}"
-    what = (
-        f"the package {clash.name!r} is also defined in {winner.file}:{clash.counts.line}, "
-        f"which counts because {why}"
-    )
-    return FileProblem(loser.file, clash.other.line, what, _FIX)
+    told, fix = f"the package {clash.name!r} is", "rename or remove one of the two"
+    if len(clashes) > 1:
+        names = ", ".join(repr(one.name) for one in clashes[:_NAMED])
+        more = f" and {len(clashes) - _NAMED:,} more" if len(clashes) > _NAMED else ""
+        told, fix = f"the packages {names}{more} are", "rename or remove them in one of the two"
+    at = f"{winner.file}:{clash.counts.line}"
+    what = f"{told} also defined in {at}, which counts because {why}"
+    return FileProblem(loser.file, clash.other.line, what, fix)
