@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import signal
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -20,8 +19,6 @@ from tests.support.cluster.running import Running
 from tests.support.schema import checked
 
 pytestmark = [pytest.mark.cluster, pytest.mark.torture]
-DRIVEN = [True, False] if os.environ.get("DAG_EXPLORE") else [True]
-"""`make torture` also cancels what nobody drives any more."""
 ONLY_INTEL = "test $(uname -m) = x86_64"
 TELLS = f"uname -m >${{{{targets.destdir}}}}{SHARE}/kernel"
 
@@ -97,7 +94,8 @@ def begin(jobs: Jobs, *, sleep: int) -> Running:
     return running
 
 
-@pytest.mark.parametrize("driven", DRIVEN)
+@pytest.mark.torture(only=True)
+@pytest.mark.parametrize("driven", [True, False])
 def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, driven: bool) -> None:
     running = begin(jobs, sleep=200)
     if not driven:
@@ -110,6 +108,7 @@ def test_what_is_cancelled_is_the_whole_run(jobs: Jobs, arm_node: Cluster, drive
         assert done.returncode == 130, done.stderr
 
 
+@pytest.mark.torture(only=True)
 def test_a_command_that_was_killed_is_gone_on_with_for_each_architecture(
     jobs: Jobs, arm_node: Cluster, tmp_path: Path
 ) -> None:
