@@ -94,6 +94,7 @@ def test_the_doctor_looks_into_the_namespace_of_the_context(
         assert "failed   api" in done.stdout
 
 
+@pytest.mark.long
 def test_the_pod_requests_what_the_largest_definition_asks_for(place: Path) -> None:
     def build_requests(*words: str, **environment: str) -> dict[str, str]:
         (build,) = printed(*words, place=place, **environment)["spec"]["containers"]

@@ -54,6 +54,7 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Use:
     return use
 
 
+@pytest.mark.long
 def test_amazons_role_is_taken_with_a_token_that_is_for_its_service(
     use: Use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

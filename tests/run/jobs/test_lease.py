@@ -74,6 +74,7 @@ async def test_the_second_client_is_told_who_drives_what(api: OneLease, make: Ma
     assert "dag cancel" in str(refused.value.hint)
 
 
+@pytest.mark.long
 async def test_who_waits_drives_when_the_holder_lets_go(
     api: OneLease, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +91,7 @@ async def test_who_waits_drives_when_the_holder_lets_go(
     assert api.view.holder.startswith("process ")
 
 
+@pytest.mark.long
 async def test_a_holder_that_is_silent_is_replaced(
     api: OneLease, make: Make, said: list[str]
 ) -> None:
