@@ -330,16 +330,15 @@ def scale(report: Report, slots: int) -> None:
         "x",
         words,
     )
-    words = "for each Job made meanwhile"
-    report.line("  own processor time, event to Job, p99", found["each"] * 1000, 50, "ms", words)
-    burst, made = found["burst"]
-    # One end can let hundreds of units go, and even a bare Job takes the client longer than a millisecond.
+    # One end can let hundreds of units go: the last of them waits until the others have their Jobs.
+    waited, made = found["burst"]
     report.line(
-        "  where one end lets many go, beside bare Jobs",
-        burst / (made * found["bare_cpu"]),
-        2.5,
-        "x",
-        f"p99: {burst * 1000:.0f} ms for {made} Jobs",
+        "  own processor time, event to Job, p99",
+        found["each"] * 1000,
+        50,
+        "ms",
+        f"for each Job made meanwhile; as a whole {waited * 1000:.0f} ms, in which {made} were made;"
+        f" a bare Job: {found['bare_cpu'] * 1000:.1f} ms",
     )
     report.line("  own processor time, a unit", found["cpu"] / found["count"] * 1000, 20, "ms")
     report.line("  requests, a unit", found["requests"], 4, "")
