@@ -15,6 +15,7 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 from dag.core.package.escapes import UNKNOWN, refuse_slash_escapes, without_quote_escapes
 from dag.core.package.problems import Broken, FileProblem
 from dag.core.package.scalars import DIRECTIVES, NULLS, apply_tags
+from dag.core.package.slips import UNDEFINED_ALIAS, broken_yaml
 
 MAX_DEPTH = 500
 """How many levels a document may be nested."""
@@ -63,10 +64,7 @@ def compose_marked(data: bytes) -> tuple[Node | None, bytes]:
             data = without_quote_escapes(data)
             return _compose_checked(data), data
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        context = f"{error.context}: " if error.context else ""
-        line = mark.line + 1 if mark else 1
-        raise Broken(line, f"broken YAML: {context}{error.problem}", "correct it") from None
+        raise broken_yaml(error, data) from None
     except yaml.reader.ReaderError as error:
         line = data.count(b"\n", 0, error.position) + 1
         what = f"not UTF-8 text: {error.reason}"
@@ -117,7 +115,7 @@ def _compose_events(data: bytes) -> Node | None:
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in anchors:
                     what = f"broken YAML: found undefined alias {event.anchor!r}"
-                    raise Broken(line_of(event), what, "correct it")
+                    raise Broken(line_of(event), what, UNDEFINED_ALIAS)
                 stack[-1][1].append(anchors[event.anchor])
             elif isinstance(event, yaml.NodeEvent):
                 node = _node(event)
