@@ -210,3 +210,16 @@ def test_a_bundle_on_an_agent_that_was_never_made_is_named_by_a_tag_and_that_is_
     tag = init["image"].partition(":")[2]
     assert "this machine has not made the agent's image yet" in done.stderr
     assert f"it is named by the tag {tag}" in done.stderr
+
+
+def test_a_keyring_with_the_name_of_the_key_of_the_pod_is_refused_with_flags_that_it_has(
+    place: Path,
+) -> None:
+    (place / "melange.rsa.pub").write_text("a key")
+    flags = ("--create=false", "--push=false", "--bundle-repo=r.example.com/dag")
+    done = dag("pod", *flags, "--keyring", place / "melange.rsa.pub", place=place)
+    assert done.returncode == 2
+    assert "and the build's own key are both called melange.rsa.pub" in done.stderr
+    assert "--secret-key with --signing-key-name gives this build one" in done.stderr
+    more = ("--secret-key", "--signing-key-name=ours")
+    printed(*more, "--keyring", place / "melange.rsa.pub", place=place)

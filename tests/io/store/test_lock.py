@@ -34,8 +34,10 @@ def test_the_lock_says_who_holds_it_and_goes_with_its_holder(tmp_path: Path) -> 
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         assert holder(path) == process.pid
-        with pytest.raises(Held, match=f"the store is in use by process {process.pid} on "):
+        with pytest.raises(Held, match=f"the store is in use by process {process.pid} on ") as held:
             Lock(path, what="the store").try_acquire()
+        # `dag store prune --gone` meets it, too, and has no --wait.
+        assert "as `dag build --wait` does" in str(held.value.hint)
         process.kill()
         process.communicate()
     assert holder(path) is None

@@ -212,4 +212,5 @@ def test_what_refuses_is_named(make: Make, tmp_path: Path) -> None:
     code, _, said = one.run("--store", "pvc://claim")
     assert code == 2, said
     assert "pvc://claim is a volume claim, which only pods reach" in said
+    assert "hint: `dag build --on kubernetes` builds there" in said
     assert "--on kubernetes" in said

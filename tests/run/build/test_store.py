@@ -80,6 +80,7 @@ def test_a_store_is_a_repository_for_another_build_by_a_key_with_a_name_of_its_o
     code, _, said = run(place, *words, str(store / ".dag/key/melange.rsa.pub"))
     assert code == 2
     assert "and the build's own key are both called melange.rsa.pub" in said
+    assert "; --signing-key gives this build one" in said
 
     key = new_key(tmp_path)
     make(base=definition("base"))

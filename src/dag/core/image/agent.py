@@ -62,8 +62,8 @@ def default_base() -> str:
     if digest is None:
         raise UsageError(
             f"no Python image is known for the Python {PYTHON} that dag runs on",
-            hint=f"name one that has Python {PYTHON} with --base or --bundle-base, or run dag on"
-            f" Python {' or '.join(DEFAULT_BASES)}",
+            hint=f"name one that has Python {PYTHON} with --bundle-base, or for `dag image` with --base,"
+            f" or run dag on Python {' or '.join(DEFAULT_BASES)}",
         )
     return f"docker.io/library/python:{PYTHON}-slim@{digest}"
 

@@ -66,7 +66,7 @@ def read_base(repository: ImageRepository, image: Reference) -> BaseImage:
         if not entries:
             raise UsageError(
                 f"the base image {image} has no platform with Linux",
-                hint="name another image with --bundle-base",
+                hint="name another image with --bundle-base, or for `dag image` with --base",
             )
         with ThreadPoolExecutor(_THREADS) as pool:
             platforms = pool.map(lambda entry: _read_entry(repository, *entry), entries)

@@ -47,7 +47,8 @@ class Lock:
             raise self._unusable(error) from error
         who = holder or "another process, which has just ended"
         raise Held(
-            f"{self._what} is in use by {who}", hint=f"wait for it with --wait, or {_ANOTHER}"
+            f"{self._what} is in use by {who}",
+            hint=f"wait for it, as `dag build --wait` does, or {_ANOTHER}",
         )
 
     def acquire(self, *, wait: bool, say: Callable[[str], None]) -> None:

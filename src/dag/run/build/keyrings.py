@@ -10,19 +10,23 @@ from dag.core.limits import PUBLIC_KEY
 from dag.errors import UsageError
 from dag.io.files import read_bytes
 
+_OWN = "the build's own key"
 
-def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> None:
+
+def check_keyrings(
+    keyrings: Iterable[str], own: str, public: Path | None, *, flags: str = "--signing-key"
+) -> None:
     """Refuse keys of which one would take the place of another.
 
     melange puts all of them into one directory at once, so of two with the same name only one is
     there, and it is a matter of luck which. `own` is the name of the build's own public key, and
-    `public` is its file if it exists already.
+    `public` is its file if it exists already; `flags` name another key to the command that is typed.
 
     Raises:
         UsageError: two different keys have one name.
 
     """
-    known: dict[str, tuple[str, bytes | None]] = {own: ("the build's own key", _read(public))}
+    known: dict[str, tuple[str, bytes | None]] = {own: (_OWN, _read(public))}
     for item in keyrings:
         is_url = "://" in item
         name = PurePosixPath(urlsplit(item).path if is_url else item).name
@@ -33,8 +37,8 @@ def check_keyrings(keyrings: Iterable[str], own: str, public: Path | None) -> No
             raise UsageError(
                 f"--keyring {item} and {other} are both called {name},"
                 " and melange would find only one of them",
-                hint="one of the two must sign with a key of another name:"
-                " see `dag build --signing-key` and `--signing-key-name`",
+                hint="one of the two must sign with a key of another name"
+                + (f"; {flags} gives this build one" if other == _OWN else ""),
             )
 
 

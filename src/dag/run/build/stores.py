@@ -50,7 +50,7 @@ def _place_of(name: str, flag: str, say: Say) -> StorePlace:
     if name.startswith("pvc://"):
         raise UsageError(
             f"{flag} {name} is a volume claim, which only pods reach",
-            hint="build there with --on kubernetes, or name a directory or a bucket: gs://, s3://, az://",
+            hint="`dag build --on kubernetes` builds there; name a directory or a bucket: gs://, s3://, az://",
         )
     if "://" in name:
         return open_place(Bucket.parse(name), say)

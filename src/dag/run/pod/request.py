@@ -214,7 +214,8 @@ def _settings(
     if options.key_name is None:
         key = key_of(options.make_vars, makefile.key)
         # A mounted one may be among the keyrings by right.
-        check_keyrings(options.keyrings, f"{PurePosixPath(key).name}.pub", None)
+        own = f"{PurePosixPath(key).name}.pub"
+        check_keyrings(options.keyrings, own, None, flags="--secret-key with --signing-key-name")
     else:
         key = mounted_key_path(options.key_name)
     variables = MakeVariables(
