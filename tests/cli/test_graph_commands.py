@@ -238,7 +238,7 @@ def test_cycles_are_told_with_their_needs_and_what_would_break_them(directory: P
     assert "component 1: 2 packages that all need each other" in out
     assert "lib → tool → lib" in out
     assert "lib needs tool at lib.yaml:7, environment" in out
-    assert "bootstrapping these 1 would break it: lib" in out
+    assert "bootstrapping this package would break it: lib" in out
     out, _ = dag("cycles", "-d", directory, "-t", "json")
     assert json.loads(out)["cycles"] == [["lib", "tool"]]
     define(directory, "tool", "[]")

@@ -11,6 +11,7 @@ from dag.core.build.events import Began, Broke, Proven, Start, Succeeded, Unit
 from dag.core.build.result import make_result
 from dag.core.build.scheduler import Scheduler
 from dag.core.build.states import RunLimits
+from dag.core.build.stuck import Stuck
 from dag.core.build.summary import PlannedPackage, PlanSummary
 from dag.report.progress import BuildProgress, log_words, result_lines
 from dag.report.screen import Screen
@@ -86,6 +87,23 @@ def test_a_failure_is_told_once_with_its_words_and_its_log() -> None:
     assert told == f"FAILED brotli 1-r0: exit status 2 in a step; {log}"
     (told, _, _) = result_lines(replace(result, arch="aarch64"), store="gs://b")
     assert "`dag logs --store gs://b --arch aarch64 brotli`" in told
+
+
+def test_what_the_plan_told_is_told_again_only_if_something_was_built() -> None:
+    stuck = Stuck(("egg", "hen"), (("egg", "hen"),), ("egg",))
+    because = {"app": "app needs armlib"}
+    told = [
+        "a cycle of 2 packages cannot be built:",
+        "    egg → hen → egg",
+        "    a repository (-r) with egg would open it",
+        "cannot be built: app; app needs armlib",
+    ]
+    for run in (Run(), Run("a")):
+        result = make_result(run.about, run.scheduler, 1.0)
+        result = replace(result, stuck=(stuck,), unbuildable=because)
+        assert [*result_lines(result, store="packages")][:-1] == told
+        followed = [*result_lines(result, store="packages", was_followed=True)]
+        assert followed[:-1] == (told if result.units else [])
 
 
 def test_a_failure_that_other_lines_follow_is_listed_at_the_end() -> None:

@@ -143,7 +143,7 @@ def tell_plan(build: Build) -> None:
         same_version_words,
         too_large_lines,
     )
-    from dag.report.words import blocked_lines, count, ring, some
+    from dag.report.words import blocked_lines, closing_words, count, some, stuck_words
 
     plan, verbose = build.plan, build.basis.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
@@ -161,10 +161,7 @@ def tell_plan(build: Build) -> None:
     for line in blocked_lines(plan.unbuildable):
         say(line)
     for cycle in plan.stuck:
-        say(
-            f"a cycle of {count(len(cycle.packages), 'package')} cannot be built: "
-            f"{ring(cycle.cycles[0])}"
-        )
+        say(f"{stuck_words(cycle)}: {closing_words(cycle)}")
         if holder := build.basis.repositories.holder(cycle.openers):
             say(f"{holder} has what may open it: -r makes that known to all packages")
     names = (step.package.name for step in plan.steps)

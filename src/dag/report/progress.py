@@ -24,6 +24,7 @@ from dag.report.words import (
     seconds,
     some,
     stuck_lines,
+    stuck_words,
 )
 
 _REDRAW = 0.25
@@ -163,8 +164,9 @@ def result_lines(
 ) -> Iterator[str]:
     """Yield a result as lines for people; a line that belongs to the one before is indented.
 
-    A failure was told to whoever followed the build. It is told again, at the end of hours that is
-    where people look, unless it was the last thing that happened.
+    A failure was told to whoever followed the build, and the plan told what cannot be built. It is
+    told again, at the end of hours that is where people look, unless it was the last thing that
+    happened.
     """
     failed = result.with_state(UnitState.FAILED)
     if not was_followed or len(failed) > 1 or any(_ended_after(unit, result) for unit in failed):
@@ -178,13 +180,14 @@ def result_lines(
     for cause, blocked in by_reason(blockers).items():
         yield f"{count(len(blocked), 'package')} blocked by {cause}: {_some(blocked, verbosity)}"
     yield from (impossible_words(one, result.arch) for one in result.impossible)
-    for cycle in result.stuck:
-        yield f"a cycle of {count(len(cycle.packages), 'package')} cannot be built:"
+    is_told = was_followed and not result.units  # by the plan, which was the last thing then
+    for cycle in () if is_told else result.stuck:
+        yield f"{stuck_words(cycle)}:"
         yield from stuck_lines(cycle, "    ")
     if result.blocked:
         names = sorted(result.blocked)
         yield f"{count(len(names), 'package')} blocked by cycles: {_some(names, verbosity)}"
-    yield from blocked_lines(result.unbuildable)
+    yield from blocked_lines({} if is_told else result.unbuildable)
     for why, names in by_reason(result.open).items():
         number = count(len(names), "package")
         yield f"{number} open, melange chose from repositories itself: {_some(names, verbosity)}; {why}"

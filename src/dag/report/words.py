@@ -159,6 +159,19 @@ def ring(way: Sequence[str]) -> str:
     return " → ".join((*way, way[0]))
 
 
+def stuck_words(stuck: Stuck) -> str:
+    """Return that packages of a cycle cannot be built."""
+    if len(stuck.packages) == 1:
+        return f"{stuck.packages[0]} cannot be built, because it needs itself"
+    return f"a cycle of {count(len(stuck.packages), 'package')} cannot be built"
+
+
+def closing_words(stuck: Stuck) -> str:
+    """Return a shortest cycle of packages that cannot be built, and the need that closes it."""
+    need = f"; {stuck.needs[0][-1]}" if stuck.needs else ""  # older plans have no needs
+    return f"{ring(stuck.cycles[0])}{need}; `dag cycles` shows what would break the cycles"
+
+
 def opening_words(stuck: Stuck) -> str:
     """Return what would open a cycle of packages."""
     wanted = stuck.openers or stuck.bootstrap  # older results have no openers

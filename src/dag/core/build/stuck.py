@@ -20,11 +20,12 @@ class Stuck:
 
     packages: tuple[str, ...]
     cycles: tuple[tuple[str, ...], ...]
-    """Some of the shortest cycles: each package needs the next, and the last one the first."""
+    """Some of the shortest cycles: each package needs the next, and the last one the first. One that
+    needs itself only through others is followed by these, which are needed at run time."""
     bootstrap: tuple[str, ...]
     """Packages that would leave no cycle if a repository had them."""
     needs: tuple[tuple[str, ...], ...] = ()
-    """The needs of each of these cycles in words, one for each of its packages."""
+    """The needs of each of these cycles in words, one for each package that is built with a need."""
     openers: tuple[str, ...] = ()
     """The packages that the environments need of those of `bootstrap`, such as their subpackages."""
 
@@ -71,7 +72,18 @@ def _packages_behind(
 def explained(graph: Graph, stuck: Stuck) -> Stuck:
     """Return it with the needs of its cycles, and with what a repository must have to open them."""
     needs = tuple(needs_of(graph, way) for way in stuck.cycles)
-    return replace(stuck, needs=needs, openers=openers_of(graph, stuck))
+    cycles = tuple(_whole(graph, way) for way in stuck.cycles)
+    return replace(stuck, cycles=cycles, needs=needs, openers=openers_of(graph, stuck))
+
+
+def _whole(graph: Graph, cycle: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a cycle of one package with those through which it needs itself, any other as it is."""
+    edge = graph.edge(cycle[0], cycle[0]) if len(cycle) == 1 else None
+    if edge is None:
+        return cycle
+    makers = ((graph.origin(name), name) for name in edge.through[:-1])
+    names = (name if maker is None else maker.name for maker, name in makers)
+    return tuple(dict.fromkeys((*cycle, *names)))
 
 
 def openers_of(graph: Graph, stuck: Stuck) -> tuple[str, ...]:
