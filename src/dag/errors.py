@@ -53,6 +53,15 @@ def sentence(message: str, hint: str | None) -> str:
     return f"{message} ({hint})" if hint else message
 
 
+def one_line(message: str) -> str:
+    """Return a message of several lines, each of which is a sentence or more, as one line."""
+    told = ""
+    for line in (" ".join(line.split()) for line in message.splitlines()):
+        if line:
+            told += ("" if not told else " " if told[-1] in ".:;!?" else ". ") + line
+    return told
+
+
 def words_of(error: Exception) -> str:
     """Return an error in words that may stand within others.
 

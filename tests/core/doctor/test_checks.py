@@ -21,6 +21,7 @@ from dag.core.pod.events import DeletePod, DeletionAccepted, PodCreated, PodEven
 from dag.core.pod.lastwords import encode_last_words
 from dag.core.pod.permissions import grant_commands, permissions_for_pod
 from dag.core.store.buckets import Bucket
+from dag.errors import InfrastructureError, UsageError
 from tests.support.podstories import RUNNING, Story, api_event, ended, waiting
 
 FULL_MAP = "         0          0 4294967295"
@@ -35,6 +36,22 @@ def test_the_exit_code_is_3_unless_the_request_itself_is_wrong() -> None:
     assert exit_code(fine) == 0
     assert exit_code([*fine, failed()]) == 3
     assert exit_code([failed(), failed(usage=True)]) == 2
+
+
+def test_the_lines_of_an_error_become_sentences_of_a_finding() -> None:
+    lines = [
+        "a has 2 problems",
+        "x.yaml:1: wrong;",
+        "  mend   it",
+        "",
+        "really?",
+        "these: b",
+        "and c.",
+    ]
+    found = Finding.of(UsageError("\n".join(lines), hint="look"))
+    words = "a has 2 problems. x.yaml:1: wrong; mend it. really? these: b. and c."
+    assert found == Finding(Status.FAILED, words, "look", usage=True)
+    assert Finding.of(InfrastructureError("this is one")).message == "this is one"
 
 
 def test_a_server_is_named_with_the_version_that_it_emulates() -> None:

@@ -63,9 +63,9 @@ def test_only_the_top_level_is_read(directory: Path) -> None:
     (directory / "settings.yaml").write_text("a: 1\n")
     assert [one.name for one in read(directory, arch="x86_64")] == ["a", "b"]
     assert list(definitions.read_directory(directory, arch="x86_64").words()) == [
-        f"not read, because only *.yaml is: {directory}/e.yml; rename what is a definition",
+        f"{directory}/e.yml is not read, because only *.yaml is; rename what is a definition",
         (
-            f"not read, because only the top level of {directory} is: {directory}/below/c.yaml; "
+            f"{directory}/below/c.yaml is not read, because only the top level of {directory} is; "
             "move definitions there, or name their folder with --dir"
         ),
     ]
@@ -87,11 +87,17 @@ def test_only_what_looks_like_a_definition_gets_a_word(directory: Path) -> None:
 def test_a_directory_whose_definitions_are_elsewhere_says_where(tmp_path: Path) -> None:
     (tmp_path / "os").mkdir()
     define(tmp_path / "os", "x")
-    define(tmp_path, "y", file="y.yml")
-    message = refusal(tmp_path)
-    assert "no package definitions" in message
-    assert f"{tmp_path}/os/x.yaml" in message
-    assert f"{tmp_path}/y.yml" in message
+    for name in ("w", "x", "y", "z"):
+        define(tmp_path, name, file=f"{name}.yml")
+    files = ", ".join(f"{tmp_path}/{name}.yml" for name in ("w", "x", "y"))
+    assert refusal(tmp_path).split("\n") == [
+        f"{tmp_path} has no package definitions",
+        f"{files} and 1 more are not read, because only *.yaml is; rename what is a definition",
+        (
+            f"{tmp_path}/os/x.yaml is not read, because only the top level of {tmp_path} is; "
+            "move definitions there, or name their folder with --dir"
+        ),
+    ]
 
 
 def test_own_pipelines_go_before_given_ones_and_these_before_the_built_in(

@@ -18,7 +18,7 @@ from dag.core.pod.identity import PROVIDER
 from dag.core.pod.options import CSI_DRIVER
 from dag.core.pod.permissions import Permission, grant_commands
 from dag.core.store.buckets import Bucket
-from dag.errors import DagError, UsageError
+from dag.errors import DagError, UsageError, one_line
 
 _IDENTITIES = {
     # https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity
@@ -64,8 +64,9 @@ class Finding:
     @classmethod
     def of(cls, error: DagError) -> Finding:
         """Return the finding for an error that would end a build."""
-        message = " ".join(error.message.split())
-        return cls(Status.FAILED, message, error.hint, isinstance(error, UsageError))
+        return cls(
+            Status.FAILED, one_line(error.message), error.hint, isinstance(error, UsageError)
+        )
 
 
 def ok(message: str) -> Finding:

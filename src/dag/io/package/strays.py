@@ -28,14 +28,14 @@ def stray_remarks(
     found = [name for name in yml if _looks_like_definition(directory / name)]
     if found:
         yield (
-            f"not read, because only *.yaml is: {_some(directory, found)}; rename what is a definition"
+            f"{_some(directory, found)} not read, because only *.yaml is; rename what is a definition"
         )
     others = [name for name in folders if name not in stems and name not in _NOT_LOOKED_INTO]
     definitions = (_find_definition(directory, name) for name in sorted(others)[:_MOST_FOLDERS])
     inside = [path for path in definitions if path is not None]
     if inside:
         yield (
-            f"not read, because only the top level of {directory} is: {_some(directory, inside)}; "
+            f"{_some(directory, inside)} not read, because only the top level of {directory} is; "
             "move definitions there, or name their folder with --dir"
         )
 
@@ -61,5 +61,7 @@ def _looks_like_definition(path: Path) -> bool:
 
 
 def _some(directory: Path, names: Sequence[str]) -> str:
+    """Return the first of some files, and the verb for their number."""
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(str(directory / name) for name in names[:_SHOWN]) + more
+    verb = "is" if len(names) == 1 else "are"
+    return f"{', '.join(str(directory / name) for name in names[:_SHOWN])}{more} {verb}"
