@@ -83,8 +83,8 @@ def _component_lines(graph: Graph, component: Component, number: int, *, verbose
     for cycle in component.cycles:
         words += [f"    {' → '.join([*(edge.package for edge in cycle), cycle[0].package])}"]
         words += [f"      {describe(edge)}" for edge in cycle]
-    number = len(component.bootstrap)
-    these = "this package" if number == 1 else f"these {number} packages"
+    several = len(component.bootstrap)
+    these = "this package" if several == 1 else f"these {several} packages"
     words.append(
         f"  bootstrapping {these} would break it: "
         + ", ".join(f"{name}{availability(graph, name)}" for name in component.bootstrap)

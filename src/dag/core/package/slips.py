@@ -133,11 +133,8 @@ def broken_yaml(error: yaml.MarkedYAMLError, data: bytes) -> Broken:
 
 
 def _around(lines: list[str], mark: yaml.Mark) -> str:
-    numbers = (
-        mark.line,
-        mark.line + 1,
-    )  # there is none above the first; the end is behind the last
-    above, line = (next(iter(["", *lines][number : number + 1]), "") for number in numbers)
+    """Return the line above a mark and its own: none is above the first, and the end is behind the last."""
+    above, line, *_ = [*["", *lines][mark.line :], "", ""]
     return f"{above}\n{line[: mark.column]}{_HERE}{line[mark.column :]}"
 
 
