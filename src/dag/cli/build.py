@@ -145,7 +145,7 @@ def tell_plan(build: Build) -> None:
     )
     from dag.report.words import blocked_lines, closing_words, count, some, stuck_words
 
-    plan, verbose = build.plan, build.basis.options.verbose
+    plan, basis, verbose = build.plan, build.basis, build.basis.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
     stopped = {
         one.package.name: one.because for one in plan.skipped if one.absence is Absence.STOPPED
@@ -165,7 +165,8 @@ def tell_plan(build: Build) -> None:
         if holder := build.basis.repositories.holder(cycle.openers):
             say(f"{holder} has what may open it: -r makes that known to all packages")
     names = (step.package.name for step in plan.steps)
-    tell_missing(build.basis.graph, names, verbose=verbose, repositories=build.basis.repositories)
+    named = basis.options.repositories
+    tell_missing(basis.graph, names, named, verbose=verbose, repositories=basis.repositories)
     for line in opened_lines(plan.dropped, verbose=verbose):
         say(line)
     for line in too_large_lines(plan, build.basis.builder.limits):

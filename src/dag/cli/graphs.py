@@ -31,7 +31,7 @@ def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions)
     if not options.packages or options.show_dependents:
         tell_stopped(graph.stopped(), graph.broken_needs, verbose=options.verbose)
     _tell_dropped(graph, frozenset(names), verbose=options.verbose)
-    tell_missing(graph, names, verbose=options.verbose)
+    tell_missing(graph, names, options.repositories, verbose=options.verbose)
     elsewhere = [one.name for one in packages if not one.builds_on(options.arch.apk)]
     if elsewhere:
         say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
@@ -53,18 +53,25 @@ def tell_stopped(stopped: Collection[str], causes: Mapping[str, object], *, verb
 def tell_missing(
     graph: Graph,
     names: Iterable[str],
+    named: Sequence[str],
     *,
     verbose: int,
     repositories: Repositories | None = None,
 ) -> None:
     """Write what some of `names` need that is neither defined nor in one of the `repositories`.
 
-    Without any, those were not asked that definitions and the Makefile name: so what they may have is
-    no matter.
+    `named` are those that the user names. Without `repositories`, those were not asked that definitions
+    and the Makefile name: so what they may have is no matter.
 
     Of other needs that apko cannot satisfy, write whose environments it does not make.
     """
-    from dag.core.graph.remarks import find_offers, find_places, find_refusals, find_unasked
+    from dag.core.graph.remarks import (
+        find_offers,
+        find_places,
+        find_refusals,
+        find_unasked,
+        names_repositories,
+    )
     from dag.report.words import missing_lines, refusal_lines
 
     inside = frozenset(names)
@@ -78,6 +85,7 @@ def tell_missing(
         there=there,
         remarks=repositories.remarks(missing) if repositories else {},
         unasked=() if repositories else find_unasked(graph, missing),
+        known=bool(named) or not missing or names_repositories(graph),
     ):
         say(line)
     for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):

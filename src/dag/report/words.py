@@ -48,6 +48,12 @@ def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
+_NO_REPOSITORY = (
+    "no repository is named: -r names one, and --keyring of `dag build` its public key; dag.toml keeps"
+    " both as `repository` and `keyring`"
+)
+
+
 def missing_lines(
     missing: Mapping[str, Sequence[str]],
     names: Collection[str],
@@ -57,6 +63,7 @@ def missing_lines(
     there: Mapping[str, Sequence[str]],
     remarks: Mapping[str, str],
     unasked: Collection[str] = (),
+    known: bool = True,
 ) -> Iterator[str]:
     """Yield lines about what is not defined here; `others` says if repositories were asked.
 
@@ -64,7 +71,7 @@ def missing_lines(
     nearly one of `names`, which are defined, is told first, because it is most likely misspelt.
     `unasked` are those that repositories may have which nobody has asked: these are told only with
     -v, unless there is something else to say about them. Without -v, a remark that several of them
-    have is told once.
+    have is told once. `known` says if any repository is named at all; if not, a line says how it is done.
     """
     if not missing:
         return
@@ -76,8 +83,10 @@ def missing_lines(
         for name in missing
         if not there.get(name) and (found := similar.find(name)) not in (None, name)
     }
-    quiet = {name for name in unasked if name not in meant and not there.get(name)}
+    foreign = {name for name in missing if name not in meant and not there.get(name)}
+    quiet = foreign.intersection(unasked)
     where = "another repository" if others else "a repository"
+    remedy = [_NO_REPOSITORY] if foreign and not known else []
 
     def what(name: str, shared: Sequence[str] = ()) -> str:
         found = there.get(name)
@@ -93,6 +102,7 @@ def missing_lines(
                 yield f"{name} is left to repositories that are not asked here; {needed}"
                 continue
             yield f"melange must find {what(name)} in {where}; {needed}{guess}"
+        yield from remedy
         return
     told = [f"{name} (did you mean {found}?)" for name, found in meant.items()]
     # Then what is there in another version: nobody expects that it is missing.
@@ -105,6 +115,7 @@ def missing_lines(
     if told:
         more = "".join(f"; {remark}" for remark in shared)
         yield f"melange must find in {where}: {some(told)}{more}; -v names who needs them"
+    yield from remedy
 
 
 def refusal_lines(told: Sequence[EnvironmentRefusal], *, verbose: int) -> Iterator[str]:

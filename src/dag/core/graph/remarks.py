@@ -101,6 +101,11 @@ def find_unasked(graph: Graph, missing: Mapping[str, Collection[str]]) -> set[st
     return {name for name, each in missing.items() if asking.issuperset(each)}
 
 
+def names_repositories(graph: Graph) -> bool:
+    """Return whether a definition or the Makefile names a repository besides the directory's own."""
+    return any(one.repositories and trust_of(one).repositories for one in graph.packages)
+
+
 def find_offers(graph: Graph, text: str) -> tuple[str, ...]:
     """Return what there is of the name in a need, whether or not it satisfies the need."""
     return _offers(graph.installs.common, text)
