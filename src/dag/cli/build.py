@@ -135,15 +135,16 @@ def annotated_directory(directory: str) -> str:
 
 def tell_plan(build: Build) -> None:
     """Say what a build will do, and what it cannot."""
-    from dag.cli.graphs import tell_missing, tell_stopped
+    from dag.cli.graphs import tell_stopped
     from dag.core.build.plan import Absence
+    from dag.report.obstacles import obstacle_lines
     from dag.report.plan import (
         SAME_VERSION_HINT,
         opened_lines,
         same_version_words,
         too_large_lines,
     )
-    from dag.report.words import blocked_lines, closing_words, count, some, stuck_words
+    from dag.report.words import count, some
 
     plan, basis, verbose = build.plan, build.basis, build.basis.options.verbose
     elsewhere = [one.package.name for one in plan.skipped if one.absence is Absence.OTHER_ARCH]
@@ -158,15 +159,9 @@ def tell_plan(build: Build) -> None:
     tell_stopped(stopped, stopped, verbose=verbose)
     if plan.same_version:
         say(f"{same_version_words(plan)}; {SAME_VERSION_HINT}")
-    for line in blocked_lines(plan.unbuildable):
-        say(line)
-    for cycle in plan.stuck:
-        say(f"{stuck_words(cycle)}: {closing_words(cycle)}")
-        if holder := build.basis.repositories.holder(cycle.openers):
-            say(f"{holder} has what may open it: -r makes that known to all packages")
-    names = (step.package.name for step in plan.steps)
     named = basis.options.repositories
-    tell_missing(basis.graph, names, named, verbose=verbose, repositories=basis.repositories)
+    for line in obstacle_lines(plan, basis.graph, named, basis.repositories, verbose=verbose):
+        say(line)
     for line in opened_lines(plan.dropped, verbose=verbose):
         say(line)
     for line in too_large_lines(plan, build.basis.builder.limits):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dag.core.graph.draw import Kind
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from dag.core.graph.graph import Graph
     from dag.core.graph.options import GraphOptions
     from dag.core.package.model import Package
-    from dag.core.package.repositories import Repositories
 
 
 def show_packages(lines: Sequence[str], kind: Kind) -> None:
@@ -25,13 +24,15 @@ def show_packages(lines: Sequence[str], kind: Kind) -> None:
 
 def tell_notes(graph: Graph, packages: Sequence[Package], options: GraphOptions) -> None:
     """Write what the order of `packages` doesn't show: dropped edges, choices, what is missing."""
+    from dag.report.obstacles import unmet_lines
     from dag.report.words import some
 
     names = [one.name for one in packages]
     if not options.packages or options.show_dependents:
         tell_stopped(graph.stopped(), graph.broken_needs, verbose=options.verbose)
     _tell_dropped(graph, frozenset(names), verbose=options.verbose)
-    tell_missing(graph, names, options.repositories, verbose=options.verbose)
+    for line in unmet_lines(graph, names, options.repositories, verbose=options.verbose):
+        say(line)
     elsewhere = [one.name for one in packages if not one.builds_on(options.arch.apk)]
     if elsewhere:
         say(f"melange skips what is not for {options.arch}: {some(elsewhere)}")
@@ -47,48 +48,6 @@ def tell_stopped(stopped: Collection[str], causes: Mapping[str, object], *, verb
     from dag.report.words import stopped_lines
 
     for line in stopped_lines(stopped, causes, verbose=verbose):
-        say(line)
-
-
-def tell_missing(
-    graph: Graph,
-    names: Iterable[str],
-    named: Sequence[str],
-    *,
-    verbose: int,
-    repositories: Repositories | None = None,
-) -> None:
-    """Write what some of `names` need that is neither defined nor in one of the `repositories`.
-
-    `named` are those that the user names. Without `repositories`, those were not asked that definitions
-    and the Makefile name: so what they may have is no matter.
-
-    Of other needs that apko cannot satisfy, write whose environments it does not make.
-    """
-    from dag.core.graph.remarks import (
-        find_offers,
-        find_places,
-        find_refusals,
-        find_unasked,
-        names_repositories,
-    )
-    from dag.report.words import missing_lines, refusal_lines
-
-    inside = frozenset(names)
-    missing = graph.missing(inside)
-    there = {name: find_offers(graph, name) for name in missing}
-    for line in missing_lines(
-        find_places(graph, missing) if verbose else missing,
-        graph.names,
-        others=bool(graph.available or (repositories and repositories.own)),
-        verbose=verbose,
-        there=there,
-        remarks=repositories.remarks(missing) if repositories else {},
-        unasked=() if repositories else find_unasked(graph, missing),
-        known=bool(named) or not missing or names_repositories(graph),
-    ):
-        say(line)
-    for line in refusal_lines(find_refusals(graph, inside), verbose=verbose):
         say(line)
 
 

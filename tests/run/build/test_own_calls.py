@@ -117,6 +117,6 @@ def test_a_melange_that_leads_elsewhere_by_itself_is_told_of_afterwards(
 def test_the_doctor_tells_of_a_call_that_passes_the_sandbox_by(make: Make, tmp_path: Path) -> None:
     place = passing_by(make, tmp_path, "", "{place}/melange")
     _, out, _ = run(place, "--on=local", command="doctor")
-    assert f"calls {tmp_path}/programs/melange, which is not the melange in PATH" in out
+    assert out.count(f"calls {tmp_path}/programs/melange, which is not the melange in PATH") == 1
     _, out, _ = run(place, "--on=local", "--trust-steps", command="doctor")
     assert "which is not the melange" not in out

@@ -32,7 +32,9 @@ def test_a_machine_that_can_build_is_told_as_that_and_nothing_is_written(make: M
     code, found, said = doctor(place)
     assert code == 0, found
     assert "nothing is known that would stop a build" in said
-    names = "definitions repositories make melange bwrap unshare steps memory units store room key"
+    names = (
+        "definitions repositories make melange bwrap unshare steps memory units store room key plan"
+    )
     assert [name.split()[0] for name in found] == names.split()
     assert {one["status"] for name, one in found.items() if name != "memory"} <= {"ok", "warning"}
     assert found["steps"]["message"] == "a step that does nothing was confined"
@@ -40,6 +42,7 @@ def test_a_machine_that_can_build_is_told_as_that_and_nothing_is_written(make: M
     assert found["definitions"]["status"] == "warning"
     assert "field old not found" in found["definitions"]["message"]
     assert "leaves them out" in found["definitions"]["fix"]
+    assert found["plan x86_64"]["message"] == "1 package to build"
     assert not (place / "packages").exists()
 
 
@@ -50,6 +53,40 @@ def test_a_makefile_that_has_no_rule_for_a_package_is_told(make: Make) -> None:
     assert found["definitions"]["status"] == "warning"
     assert "the Makefile has no rule for packages/" in found["definitions"]["message"]
     assert found["definitions"]["fix"] == "correct the Makefile"
+
+
+def test_what_a_dry_run_knows_to_be_in_the_way_is_told_as_a_warning_in_its_words(
+    make: Make,
+) -> None:
+    place = make(
+        app=definition("app", "libgret"),
+        egg=definition("egg", "hen"),
+        hen=definition("hen", "egg"),
+        libgreet=definition("libgreet"),
+        bad=definition("bad") + "environment: [\n",
+    )
+    code, found, said = doctor(place)
+    assert code == 0, found
+    assert "nothing is known that would stop a build (2 warnings" in said
+    plan, definitions = found["plan x86_64"], found["definitions"]
+    _, _, told = run(place, "--dry-run")
+    lines = [line.removeprefix("dag: ") for line in told.splitlines()]
+    assert plan["status"] == "warning"
+    assert plan["message"].startswith(
+        "2 packages to build; a cycle of 2 packages cannot be built: "
+    )
+    assert "libgret (did you mean libgreet?)" in plan["message"]
+    assert [one for one in lines if one in plan["message"]] == [
+        one for one in lines if "a cycle of 2" in one or "melange must find" in one
+    ]
+    assert definitions["status"] == "warning"
+    assert next(one for one in lines if one.startswith("bad.yaml:")) in definitions["message"]
+    assert definitions["fix"] == "a build leaves them out, with what needs them: correct them"
+    for name in ("app", "bad", "egg", "hen"):
+        (place / f"{name}.yaml").unlink()
+    (place / "dag.toml").unlink()  # that names the repository which has busybox
+    plan = doctor(place)[1]["plan x86_64"]
+    assert "melange must find in a repository: busybox" in plan["message"]
 
 
 def test_a_unit_that_is_larger_than_the_machine_is_told(make: Make) -> None:
@@ -89,7 +126,7 @@ def test_a_place_for_packages_and_a_key_that_cannot_be_used_are_told(
     (place / "packages").touch()
     code, found, said = doctor(place, *words)
     assert code == 2
-    assert "a build would fail: 2 problems (1 check not made)" in said
+    assert "a build would fail: 2 problems (2 checks not made)" in said
     assert "has no public half my.rsa.pub" in found["key"]["message"]
     assert "packages is a file" in found["store"]["message"]
     assert found["room"]["message"] == "not checked: store comes first"

@@ -77,21 +77,32 @@ def ok(message: str) -> Finding:
 ELSEWHERE = "the build would fail at them, unless the melange of --sdk-image is another one"
 """What follows from definitions that the melange of this machine cannot compile, for a build in pods."""
 
+BROKEN = "a build leaves them out, with what needs them: correct them"
+"""What follows from definitions that cannot be used at all."""
+
 
 def definitions(
-    words: str, refused: Sequence[str], fix: str = ELSEWHERE, *, unmade: Sequence[str] = ()
+    words: str,
+    refused: Sequence[str],
+    fix: str = ELSEWHERE,
+    *,
+    broken: Sequence[str] = (),
+    unmade: Sequence[str] = (),
 ) -> Finding:
     """Judge the definitions, of which `words` say how many are made.
 
     `refused` are, in words, those that a melange cannot compile, and `fix` is what follows from that.
-    `unmade` says why make will not make them.
+    `broken` says what is wrong with those that nobody can use, and `unmade` says why make will not make them.
     """
     if unmade:
         return Finding(Status.WARNING, f"{words}; {unmade[0]}", "correct the Makefile")
-    if not refused:
+    told = (*broken, *refused)
+    if not told:
         return ok(words)
-    more = f"; and {len(refused) - 3} more" if len(refused) > 3 else ""
-    return Finding(Status.WARNING, f"{words}; {'; '.join(refused[:3])}{more}", fix)
+    more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+    return Finding(
+        Status.WARNING, f"{words}; {'; '.join(told[:3])}{more}", BROKEN if broken else fix
+    )
 
 
 def skipped(why: str) -> Finding:

@@ -82,6 +82,17 @@ def room(place: str, free: int | None, wanted: int) -> Finding:
     return ok(message)
 
 
+def plan(words: str, obstacles: Sequence[str]) -> Finding:
+    """Judge a plan, of which `words` say how much it is, by what it cannot build or knows not of."""
+    if not obstacles:
+        return ok(words)
+    return Finding(
+        Status.WARNING,
+        "; ".join((words, *obstacles)),
+        "correct the needs, or name with -r a repository that has them; `dag build --dry-run` says more",
+    )
+
+
 def repositories(number: int, words: Sequence[str]) -> Finding:
     """Judge the repositories that were asked, of which `words` say what is wrong."""
     if not words:

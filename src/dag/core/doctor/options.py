@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import ClassVar
 
-from dag.core.build.options import STORE_KINDS, StoreOptions
+from dag.core.arch import Arch
+from dag.core.build.options import STORE_KINDS, BuildOptions, StoreOptions
 from dag.core.build.signeroptions import PublishingOptions
 from dag.core.flags import Options, flag, flag_group, flags_of, switch
 from dag.core.jobs.options import DetachOptions, QueueOptions, UnitBuildOptions
@@ -95,6 +97,12 @@ class DoctorOptions(
             store_on_cluster(self.store, self.bucket_secret)
         elif self.on == "pod":
             super().check()
+
+    def of_build(self, arch: Arch) -> BuildOptions:
+        """Return the flags of the build on this machine that is examined, for one architecture."""
+        known = {one.name for one in fields(BuildOptions)}
+        mine = {name: value for name, value in self.__dict__.items() if name in known}
+        return BuildOptions(**{**mine, "arch": (arch,), "on": "local"})
 
     @property
     def is_for_jobs(self) -> bool:

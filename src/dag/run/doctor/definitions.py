@@ -36,6 +36,7 @@ async def judge_definitions(
 
     """
     made: dict[Arch, tuple[Package, ...]] = {}
+    broken: list[str] = []
     refused: list[str] = []
     unmade: list[str] = []
     # A pod's melange may be another; but there is no better one to ask before there is a pod.
@@ -50,11 +51,13 @@ async def judge_definitions(
             targets = makefile.targets(selection.packages, arch)
         unmade += makefile.target_notes(targets)
         found = selection.definitions
+        broken += map(found.place, found.problems)
         problems = await aside(partial(check.refused, found, selection.packages, arch))
         refused += [found.place(one) for several in problems.values() for one in several]
     numbers = [f"{count(len(made[arch]), 'package')} to make for {arch}" for arch in made]
     words, those = ", ".join(numbers), [*dict.fromkeys(refused)]
-    return doctor.definitions(words, those, fix, unmade=unmade), made
+    useless = [*dict.fromkeys(broken)]
+    return doctor.definitions(words, those, fix, broken=useless, unmade=unmade), made
 
 
 def guess_namespace(chosen: DoctorOptions) -> str:

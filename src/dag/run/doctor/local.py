@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -27,11 +28,14 @@ from dag.io.connections import useless_proxy
 from dag.io.package.keypairs import public_half
 from dag.io.package.makefile import find_makefile, makefile_of
 from dag.io.package.melange import melange_version
+from dag.report.obstacles import obstacle_lines
 from dag.report.terminal import Terminal
+from dag.report.words import count
 from dag.run.aside import aside
 from dag.run.build.keyrings import check_keyrings
 from dag.run.build.machine import machine_resources
 from dag.run.build.signing import given_key
+from dag.run.build.start import plan_build
 from dag.run.build.steps import (
     PROXY_REMEDY,
     environment_of_builds,
@@ -79,6 +83,9 @@ class LocalDoctor:
         yield _check("store", (), self._store)
         yield _check("room", ("store",), self._room)
         yield _check("key", ("definitions",), self._key)
+        for arch in self._chosen.arch:
+            before = ("definitions", f"repositories {arch}", "store", "key")
+            yield _check(f"plan {arch}", before, partial(self._plan, arch))
 
     async def _definitions(self) -> Finding:
         melange = melange_here(self._chosen.make_vars)
@@ -101,6 +108,17 @@ class LocalDoctor:
         named = NamedByUser(repositories=chosen.repositories, keys=chosen.keyrings)
         asked: Repositories = ask_repositories(found.packages, Path(chosen.directory), arch, named)
         return localchecks.repositories(len(asked.roots), asked.words)
+
+    def _plan(self, arch: Arch) -> Finding:
+        chosen = self._chosen
+        # What the Makefile calls is judged by the check of the steps.
+        options = replace(chosen.of_build(arch), trust_steps=True)
+        build = plan_build(options, self._terminal.say_once)
+        plan, basis = build.plan, build.basis
+        obstacles = obstacle_lines(
+            plan, basis.graph, options.repositories, basis.repositories, verbose=chosen.verbose
+        )
+        return localchecks.plan(f"{count(len(plan.steps), 'package')} to build", [*obstacles])
 
     def _program(self, name: str) -> Finding:
         return ok(find_program(name))
