@@ -10,7 +10,7 @@ from dag.core.arch import Arch
 from dag.errors import InfrastructureError, UsageError
 from dag.io.store.directory import DirectoryObjects
 from dag.io.store.local import Store
-from dag.io.store.ownkey import PUBLIC_OBJECT, move_out, own_key
+from dag.io.store.ownkey import PUBLIC_OBJECT, KeyElsewhere, find_own_key, move_out, own_key
 
 
 def make(path: Path) -> None:
@@ -47,6 +47,19 @@ def test_it_is_made_once_for_each_store_and_only_its_public_half_is_in_the_store
     texts = {path.read_text() for path in (tmp_path / "store").rglob("*") if path.is_file()}
     assert "public" in texts
     assert "private" not in texts
+
+
+def test_who_only_looks_for_it_makes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", Arch.parse("x86_64"))
+    assert find_own_key(store) is None
+    assert not store.root.exists()
+    key = own_key(opened(tmp_path / "store"), make)
+    assert find_own_key(store) == key
+    key.unlink()
+    assert find_own_key(store) is None  # a build makes another one
+    store.is_shared = True  # unless others have that one
+    with pytest.raises(KeyElsewhere, match="is not on this machine"):
+        find_own_key(store)
 
 
 def test_an_old_one_moves_out_and_that_is_said(tmp_path: Path) -> None:

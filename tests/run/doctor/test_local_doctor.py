@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -211,6 +212,24 @@ def test_it_goes_by_what_the_file_of_settings_says_to_a_build(make: Make, tmp_pa
     _, found, _ = doctor(place)
     assert found["store"]["message"] == f"{tmp_path}/there can be read; finished packages there: 1"
     assert os.fspath(tmp_path) in json.dumps(found["room"])
+
+
+def test_the_key_of_a_store_that_has_one_is_named_and_trusted_without_harm(make: Make) -> None:
+    place = make(a=definition("a"))
+    assert doctor(place)[1]["key"]["message"] == "the store's own signs; the next build makes it"
+    assert run(place)[0] == 0
+    code, found, _ = doctor(place)
+    assert code == 0
+    told = re.fullmatch(
+        r"the store's own, (\S+), signs, and (\S+) is its public half", found["key"]["message"]
+    )
+    assert told
+    public = place / "packages/.dag/key/melange.rsa.pub"
+    assert Path(told[1]).is_file()
+    assert Path(told[2]).read_bytes() == public.read_bytes()
+    # What a build takes, because both are one key.
+    _, found, _ = doctor(place, "--keyring", str(public))
+    assert found["key"]["status"] == "ok", found["key"]
 
 
 SLOW = """

@@ -47,6 +47,21 @@ def own_key(store: Store, make: Callable[[Path], None]) -> Path:
     return key
 
 
+def find_own_key(store: Store) -> Path | None:
+    """Return the path of a store's own key; None if the next build makes one. Nothing is written.
+
+    Raises:
+        KeyElsewhere: others share the store, and its key is on another machine.
+
+    """
+    is_named = store.objects.look(IDENTITY_OBJECT) is not None
+    if is_named and (key := _path(store)).exists():
+        return key
+    if store.is_shared and store.objects.look(PUBLIC_OBJECT) is not None:
+        raise _elsewhere(store)
+    return None
+
+
 def _let_be_public(store: Store, data: bytes) -> None:
     found = store.objects.read(PUBLIC_OBJECT, PUBLIC_KEY)
     if found is None and store.objects.create(PUBLIC_OBJECT, data):
@@ -55,12 +70,16 @@ def _let_be_public(store: Store, data: bytes) -> None:
         found = store.objects.read(PUBLIC_OBJECT, PUBLIC_KEY)
     if found is None or found.data != data:
         if store.is_shared:
-            raise KeyElsewhere(
-                f"the key of the store {store.name} is not on this machine",
-                hint="give a --signing-key to every build that has this store, or copy the key: it is "
-                "below ~/.local/share/dag/keys on the machine that built there first",
-            )
+            raise _elsewhere(store)
         store.objects.write(PUBLIC_OBJECT, data)
+
+
+def _elsewhere(store: Store) -> KeyElsewhere:
+    return KeyElsewhere(
+        f"the key of the store {store.name} is not on this machine",
+        hint="give a --signing-key to every build that has this store, or copy the key: it is "
+        "below ~/.local/share/dag/keys on the machine that built there first",
+    )
 
 
 def move_out(store: Store, say: Callable[[str], None]) -> None:

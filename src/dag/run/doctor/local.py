@@ -28,6 +28,7 @@ from dag.io.connections import useless_proxy
 from dag.io.package.keypairs import public_half
 from dag.io.package.makefile import find_makefile, makefile_of
 from dag.io.package.melange import melange_version
+from dag.io.store.ownkey import find_own_key
 from dag.report.obstacles import obstacle_lines
 from dag.report.terminal import Terminal
 from dag.report.words import count
@@ -82,10 +83,11 @@ class LocalDoctor:
         yield _check("units", ("definitions",), self._units)
         yield _check("store", (), self._store)
         yield _check("room", ("store",), self._room)
-        yield _check("key", ("definitions",), self._key)
+        before = ("definitions",) if self._chosen.key_file else ("definitions", "store")
+        yield _check("key", before, self._key)
         for arch in self._chosen.arch:
-            before = ("definitions", f"repositories {arch}", "store", "key")
-            yield _check(f"plan {arch}", before, partial(self._plan, arch))
+            known = ("definitions", f"repositories {arch}", "store", "key")
+            yield _check(f"plan {arch}", known, partial(self._plan, arch))
 
     async def _definitions(self) -> Finding:
         melange = melange_here(self._chosen.make_vars)
@@ -166,15 +168,22 @@ class LocalDoctor:
         chosen = self._chosen
         if not chosen.signs_here:
             return ok("nothing is signed here, because of --publish=false or --sign apart")
-        key = given_key(chosen.key_file, for_melange=True)
+        given = given_key(chosen.key_file, for_melange=True)
+        key = given or self._own_key()
         makefile = makefile_of(
             Path(chosen.directory), chosen.target_template, chosen.make_assignments()
         )
-        own = public_half(key or Path(makefile.key))
-        check_keyrings(chosen.keyrings, own.name, own if key else None)
+        name = public_half(given or Path(makefile.key)).name
+        check_keyrings(chosen.keyrings, name, public_half(key) if key else None)
         if key is None:
-            return ok("the store's own signs; the first build makes it")
-        return ok(f"{key} signs, and {own} is its public half")
+            return ok("the store's own signs; the next build makes it")
+        whose = key if given else f"the store's own, {key},"
+        return ok(f"{whose} signs, and {public_half(key)} is its public half")
+
+    def _own_key(self) -> Path | None:
+        place = store_place(self._chosen, self._terminal.detail)
+        with closing(place.store(self._chosen.arch[0])) as store:
+            return find_own_key(store)
 
 
 def _nearest(root: str | PurePath) -> Path:
