@@ -95,6 +95,22 @@ def test_what_is_not_there_is_named(store: Store) -> None:
     assert list(read_log(store, "a", say=pytest.fail)) == [b"built"]
 
 
+def test_of_a_package_that_the_build_of_another_name_made_it_is_said_which(store: Store) -> None:
+    build(store)
+    with pytest.raises(UsageError) as raised:
+        read_log(store, "package-1-dev", say=print)
+    assert raised.value.hint == "`dag status --json` names the packages of the latest run"
+    for number in range(3):
+        store.keep_record(record(number))
+    with pytest.raises(UsageError, match="has no log of package-1-dev for x86_64") as raised:
+        read_log(store, "package-1-dev", say=print)
+    command = "`dag logs package-1` prints the log of that"
+    assert raised.value.hint == f"the build of package-1 made it: {command}"
+    with pytest.raises(UsageError) as raised:
+        read_log(store, "package-1", say=print)  # its log is gone
+    assert raised.value.hint == "`dag status --json` names the packages of the latest run"
+
+
 def test_the_log_of_a_package_that_was_blocked_is_not_looked_for_in_vain(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,8 @@ from dag.core.build.summary import PlanSummary
 from dag.core.limits import LOG_LINE
 from dag.core.lines import LineSplitter
 from dag.core.say import Say
+from dag.core.store.layout import RECORDS
+from dag.core.store.records import Record
 from dag.errors import UsageError
 from dag.io.build.journal import Journal, read_journal
 from dag.io.store.local import Store
@@ -172,11 +174,20 @@ def read_log(
             say(f"{blocked.message}; this log is of the run {latest.id}")
         run = latest or run
     if not (goes_on or run.has_log(unit)):
-        raise blocked or UsageError(
-            f"{where} has no log of {unit} for {store.arch}",
-            hint="`dag status --json` names the packages of the latest run",
-        )
+        hint = "`dag status --json` names the packages of the latest run"
+        if blocked is None and (maker := _maker(store, unit)):
+            hint = f"the build of {maker} made it: `dag logs {maker}` prints the log of that"
+        raise blocked or UsageError(f"{where} has no log of {unit} for {store.arch}", hint=hint)
     return _log_of(run, unit, growth)
+
+
+def _maker(store: Store, package: str) -> str:
+    """Return the unit whose build made a package of another name; empty if no record tells of one."""
+    names = store.objects.names(f"{RECORDS}/{store.arch.apk}")
+    for _, found in store.stored.read(names):
+        if isinstance(found, Record) and package in {one.apk.name for one in found.built}:
+            return found.name if found.name != package else ""
+    return ""
 
 
 def _blocked(store: Store, run: Run, unit: str) -> UsageError | None:
