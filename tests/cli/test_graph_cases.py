@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_graph_commands import committing, dag, define
+from tests.cli.test_graph_commands import committing, dag, define, index
 
 CASES = {
     "versioned-providers": {
@@ -159,3 +159,27 @@ def test_what_only_repositories_of_a_definition_may_have_is_no_alarm(tmp_path: P
         "package/%:\n\tmelange build $*.yaml --repository-append https://nowhere.invalid/os\n"
     )
     assert "busybox" not in dag("text", "-d", directory, "own", "other")[1]
+
+
+def test_where_no_repository_is_named_it_is_said_how_one_is(tmp_path: Path) -> None:
+    remedy = (
+        "dag: no repository is named: -r names one, and --keyring of `dag build` its public key;"
+        " dag.toml keeps both as `repository` and `keyring`\n"
+    )
+    define(tmp_path, "lib-dev", "[]")
+    define(tmp_path, "app", "[busybox]")
+    first = "dag: melange must find in a repository: busybox; -v names who needs them\n"
+    assert dag("text", "-d", tmp_path)[1] == first + remedy
+    assert dag("text", "-d", tmp_path, "-v")[1].endswith(" needed by app (app.yaml:7)\n" + remedy)
+    assert first + remedy in dag("build", "--dry-run", "-d", tmp_path)[1]
+    # A slip of the keyboard and another version than that which is here are no matter of repositories.
+    define(tmp_path, "app", "[lib-deb, lib-dev>9]")
+    assert "did you mean lib-dev?" in dag("text", "-d", tmp_path)[1]
+    assert "no repository is named" not in dag("text", "-d", tmp_path)[1]
+    define(tmp_path, "app", "[busybox]")
+    place = tmp_path / "empty" / "x86_64" / "APKINDEX.tar.gz"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(index(""))
+    assert dag("text", "-d", tmp_path, "-r", tmp_path / "empty")[1] == first
+    define(tmp_path, "other", "[]", "    repositories: [https://nowhere.invalid/os]")
+    assert dag("text", "-d", tmp_path)[1] == first

@@ -46,7 +46,7 @@ def test_a_directory_that_was_deleted_meanwhile_is_said_to_be(tmp_path: Path, wo
     assert len(done.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize("command", ["svg", "graph"])
+@pytest.mark.parametrize("command", ["svg --format dot", "graph"])
 def test_a_file_that_would_be_written_to_a_deleted_directory_is_told_of_that(
     tmp_path: Path, command: str
 ) -> None:

@@ -17,7 +17,7 @@ from dag.core.graph.graph import Graph
 from dag.core.package.model import DeclaredResources as Asked
 from dag.core.package.model import Need, Package, Subpackage
 from dag.errors import UsageError
-from dag.report.words import closing_words, opening_words, stuck_words
+from dag.report.words import opening_words
 
 X86 = Arch.parse("x86_64")
 DEFAULT = Asked()
@@ -279,26 +279,6 @@ def test_a_cycle_through_a_run_time_need_opens_at_the_environment_only() -> None
     assert opened.dropped == (Dropped("a", "b"),)
     # It is no help that a repository has a: b must be installed, and our b needs our a.
     assert plan(packages, Known(repository={"a": {"0-r0"}})).stuck != ()
-
-
-def test_a_package_that_needs_itself_through_others_is_told_with_them_and_the_line() -> None:
-    packages = [
-        package("greet-all", "greeter", subpackages=(sub("greet-all-doc", "greeter"),)),
-        package("greeter", "libgreet", runtime=("libgreet",)),
-        package("libgreet", "greet-all-doc"),
-    ]
-    (stuck,) = plan(packages).stuck
-    assert stuck.packages == ("greet-all", "greeter", "libgreet")
-    assert stuck.cycles[0] == ("libgreet", "greet-all", "greeter")
-    assert stuck_words(stuck) == "a cycle of 3 packages cannot be built"
-    assert closing_words(stuck) == (
-        "libgreet → greet-all → greeter → libgreet; libgreet needs greet-all-doc at libgreet.yaml:5,"
-        " environment; greet-all-doc needs greeter, greeter needs libgreet at run time;"
-        " `dag cycles` shows what would break the cycles"
-    )
-    (stuck,) = plan([package("go", "go")]).stuck
-    assert stuck_words(stuck) == "go cannot be built, because it needs itself"
-    assert closing_words(stuck).startswith("go → go; go needs go at go.yaml:5, environment; ")
 
 
 def test_a_package_that_needs_itself_needs_a_repository() -> None:
