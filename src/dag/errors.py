@@ -54,11 +54,12 @@ def sentence(message: str, hint: str | None) -> str:
 
 
 def one_line(message: str) -> str:
-    """Return a message of several lines, each of which is a sentence or more, as one line."""
+    """Return a message of several lines as one: each line is a sentence, an indented one goes on with it."""
     told = ""
-    for line in (" ".join(line.split()) for line in message.splitlines()):
-        if line:
-            told += ("" if not told else " " if told[-1] in ".:;!?" else ". ") + line
+    for line in filter(str.strip, message.splitlines()):
+        if told:
+            told += " " if line[0].isspace() or told[-1] in ".:;!?" else ". "
+        told += " ".join(line.split())
     return told
 
 

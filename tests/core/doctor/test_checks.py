@@ -42,14 +42,15 @@ def test_the_lines_of_an_error_become_sentences_of_a_finding() -> None:
     lines = [
         "a has 2 problems",
         "x.yaml:1: wrong;",
-        "  mend   it",
+        "mend   it",
+        "  soon",
         "",
         "really?",
         "these: b",
         "and c.",
     ]
     found = Finding.of(UsageError("\n".join(lines), hint="look"))
-    words = "a has 2 problems. x.yaml:1: wrong; mend it. really? these: b. and c."
+    words = "a has 2 problems. x.yaml:1: wrong; mend it soon. really? these: b. and c."
     assert found == Finding(Status.FAILED, words, "look", usage=True)
     assert Finding.of(InfrastructureError("this is one")).message == "this is one"
 
