@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ cd {served} && exec sh -c "$(echo "$1" | sed "s|'/|'|")"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give git an empty home, and return it."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give git an empty home, and return it; later tests read their own settings again."""
     place = tmp_path / "home"
     place.mkdir()
     monkeypatch.setenv(
@@ -35,7 +36,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(place))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     environment._settings_of_the_user.cache_clear()
-    return place
+    yield place
+    environment._settings_of_the_user.cache_clear()
 
 
 @pytest.fixture
@@ -150,10 +152,16 @@ def test_a_login_is_not_sent_to_where_a_server_redirects(
             if way == "helper"
             else f'[http "{origin.url}"]\n\textraHeader = Private-Token: s3cret\n'
         )
-        bring(cache, step(f"{origin.url}/org/repo", upstream.head(), tag="v1"), credentials=True)
+        wanted = step(f"{origin.url}/org/repo", upstream.head(), tag="v1")
         if way == "helper":
+            bring(cache, wanted, credentials=True)
             assert set(server.logins) == {None}
         else:
+            said = failure(cache, wanted, credentials=True)
+            assert (
+                "the server leads elsewhere, and git follows neither with headers of yours" in said
+            )
+            assert "name the URL that it leads to" in said
             assert server.requests == []
             assert origin.exchanges[0].request.header("private-token") == "s3cret"
 

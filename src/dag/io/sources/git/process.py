@@ -68,6 +68,9 @@ _WANTS_LOGIN = re.compile(r"Authentication failed|could not read (?:Username|Pas
 _LEADS_ELSEWHERE = re.compile(
     r"unable to update url base from redirection:\s+asked for: \S+\s+redirect: (\S+)"
 )
+_STAYED = re.compile(r"returned error: 30[1-8]")
+"""git followed nowhere: `environment` keeps it from that where headers of the user are sent, and git itself
+follows only with its first request."""
 _KIND = re.compile(r"<= Recv header: content-type: *([^\s;]+)", re.IGNORECASE)
 """How git shows what kind of answer came: https://git-scm.com/docs/git#Documentation/git.txt-GITCURLVERBOSE"""
 _NO_MEMORY = re.compile(r"Out of memory|Cannot allocate memory")
@@ -180,6 +183,11 @@ class Git:
         if code and (found := _LEADS_ELSEWHERE.search(errors)):
             what = f"the server leads to {redact(found[1])}, which is no repository"
             raise GitFailed(f"git {arguments[0]}: {what}{self._page_hint}", heals=False)
+        if code and _STAYED.search(errors):
+            what = "the server leads elsewhere, and git follows neither with headers of yours nor within a fetch"
+            raise GitFailed(
+                f"git {arguments[0]}: {what}: name the URL that it leads to", heals=False
+            )
         if code:
             raise _failure(code, errors, arguments, has_login=self._credentials)
         return output, errors
