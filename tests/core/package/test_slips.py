@@ -107,3 +107,11 @@ def test_the_place_is_told_in_other_encodings_as_well() -> None:
     assert told("\ufeffa:\u2028\u2028\u2028\n\t- b\n".encode("utf-16-le"))[1].startswith(
         "broken YAML in column 1: "
     )
+
+
+def test_a_place_far_to_the_right_is_told_without_a_search_for_what_was_meant() -> None:
+    # The blanks could be taken for those after the colon, or for the value, in as many ways.
+    line, said = told(b"a: 1\nb:" + b" " * 1_000_000 + b"x 'y: d\n")
+    assert line == 2
+    assert said.startswith("broken YAML in column 1000007: mapping values are not allowed")
+    assert said.endswith("; correct it")

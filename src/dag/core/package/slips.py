@@ -11,6 +11,8 @@ from dag.core.package.problems import Broken
 
 _HERE = "\0"
 """Stands before the character that libyaml complains of; YAML has no such character."""
+_LONGEST = 500
+"""How many characters of a line are looked at: some of the patterns take the square of that in time."""
 UNDEFINED_ALIAS = "define the anchor before it, or put the text in quotes"
 
 
@@ -133,9 +135,15 @@ def broken_yaml(error: yaml.MarkedYAMLError, data: bytes) -> Broken:
 
 
 def _around(lines: list[str], mark: yaml.Mark) -> str:
-    """Return the line above a mark and its own: none is above the first, and the end is behind the last."""
+    """Return the line above a mark and its own: none is above the first, and the end is behind the last.
+
+    Of a place far to the right nothing is returned.
+    """
+    if mark.column > _LONGEST:
+        return ""
     above, line, *_ = [*["", *lines][mark.line :], "", ""]
-    return f"{above}\n{line[: mark.column]}{_HERE}{line[mark.column :]}"
+    after = line[mark.column : mark.column + _LONGEST]
+    return f"{above[:_LONGEST]}\n{line[: mark.column]}{_HERE}{after}"
 
 
 def _broken(mark: yaml.Mark, what: str, fix: str) -> Broken:
