@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -10,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from dag.core.graph.graph import Graph
@@ -19,40 +17,10 @@ from dag.core.package.model import Package
 from dag.errors import UsageError
 from dag.io.package import definitions, parses
 from dag.io.package.definitions import read
+from tests.support.directories import define, needs, refusal
 from tests.support.distributions import SEED, unpacked
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "dag" / "definitions"
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    root = tmp_path / "definitions"
-    (root / "pipelines" / "own").mkdir(parents=True)
-    (root / "pipelines/own/step.yaml").write_text("needs: {packages: [first]}\n")
-    define(root, "a", "pipeline: [{uses: own/step}]")
-    define(root, "b")
-    return root
-
-
-def define(root: Path, name: str, more: str = "", file: str | None = None) -> Path:
-    path = root / (file or f"{name}.yaml")
-    path.write_text(f"package:\n  name: {name}\n  version: 1\n{more}\n")
-    return path
-
-
-def needs(packages: tuple[Package, ...], name: str) -> list[str]:
-    (package,) = (one for one in packages if one.name == name)
-    return [need.text for need in package.environment]
-
-
-def refusal(directory: Path) -> str:
-    with pytest.raises(UsageError) as caught:
-        read(directory, arch="x86_64")
-    return caught.value.message
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_only_the_top_level_is_read(directory: Path) -> None:
@@ -322,99 +290,3 @@ def test_a_child_that_dies_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(compile, "read_definition", dies)
     assert read(unpacked(SEED), arch="x86_64", cached=False) == expected
-
-
-def test_every_change_is_seen(directory: Path, tmp_path: Path) -> None:
-    def a() -> list[str]:
-        return needs(read(directory, arch="x86_64"), "a")
-
-    assert a() == ["first"]
-    path = directory / "pipelines/own/step.yaml"
-    times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
-    path.write_text("needs: {packages: [fresh]}\n")
-    os.utime(path, ns=times)  # the same size and the same time
-    assert a() == ["fresh"]
-    definition = directory / "a.yaml"
-    text = definition.read_text()
-    times = (definition.stat().st_atime_ns, definition.stat().st_mtime_ns)
-    definition.write_text(text.replace("own/step", "git-am##"[:6] + "  "))
-    os.utime(definition, ns=times)
-    assert a() == ["git"]
-    definition.write_text(text)
-    assert a() == ["fresh"]
-    path.unlink()
-    with pytest.raises(UsageError, match="no pipeline 'own/step'"):
-        a()
-    moved = directory / "z.yaml"
-    definition.rename(moved)
-    path.write_text("needs: {packages: [fresh]}\n")
-    (one, *_) = (one for one in read(directory, arch="x86_64") if one.name == "a")
-    assert (one.file, one.environment[0].file) == ("z.yaml", "z.yaml")
-
-
-def test_build_options_and_architectures_have_entries_of_their_own(directory: Path) -> None:
-    define(
-        directory,
-        "c",
-        "options: {o: {environment: {contents: {packages: {add: [extra]}}}}}\n"
-        "pipeline: [{needs: {packages: ['x-${{build.arch}}']}, runs: x}]",
-    )
-    assert needs(read(directory, arch="x86_64"), "c") == ["x-x86_64"]
-    assert needs(read(directory, arch="arm64"), "c") == ["x-aarch64"]
-    assert needs(read(directory, arch="x86_64", build_options=["o"]), "c") == ["extra", "x-x86_64"]
-    assert needs(read(directory, arch="x86_64"), "c") == ["x-x86_64"]
-
-
-def test_a_damaged_cache_is_no_answer(directory: Path, cache: Path) -> None:
-    expected = read(directory, arch="x86_64")
-    (kept,) = cache.iterdir()
-    good = kept.read_bytes()
-    for bad in (b"", b"x", good[:-1], good[:40] + bytes([good[40] ^ 1]) + good[41:]):
-        kept.write_bytes(bad)
-        assert read(directory, arch="x86_64") == expected
-        assert kept.read_bytes() == good
-
-
-def test_a_changed_program_reads_anew(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read(directory, arch="x86_64")
-    asked: list[str] = []
-    real = compile.read_definition
-
-    def noted(data: bytes, file: str, **more: Any) -> Any:
-        asked.append(file)
-        return real(data, file, **more)
-
-    monkeypatch.setattr(compile, "read_definition", noted)
-    read(directory, arch="x86_64")
-    assert asked == []
-    monkeypatch.setattr(parses, "code_digest", lambda: b"another program")
-    read(directory, arch="x86_64")
-    assert asked == ["a.yaml", "b.yaml"]
-
-
-def test_a_cache_of_another_shape_is_no_answer(directory: Path, cache: Path) -> None:
-    expected = read(directory, arch="x86_64")
-    (kept,) = cache.iterdir()
-    shapes = ([1, 2], {b"key": ["a", "1", "0"]}, {"text": None})
-    deep = b"\x91" * 100_000 + b"\xc0"
-    for payload in (*map(msgspec.msgpack.encode, shapes), deep):
-        kept.write_bytes(hashlib.blake2b(payload, digest_size=16).digest() + payload)
-        assert read(directory, arch="x86_64") == expected
-
-
-def test_a_cache_that_cannot_be_written_is_no_failure(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(read(directory, arch="x86_64")) == 2
-
-
-def test_problems_are_cached_and_mended(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    define(directory, "c", "epoch: [")
-    first = refusal(directory)
-    with monkeypatch.context() as context:
-        context.setattr(compile, "read_definition", None)  # nothing is resolved again
-        assert refusal(directory) == first
-    define(directory, "c")
-    assert len(read(directory, arch="x86_64")) == 3
