@@ -43,6 +43,8 @@ def obstacle_lines(
         yield f"{stuck_words(cycle)}: {closing_words(cycle)}"
         if holder := repositories.holder(cycle.openers):
             yield f"{holder} has what may open it: -r makes that known to all packages"
+    if plan.stuck:
+        yield "`dag cycles` shows what would break the cycles"
     names = (step.package.name for step in plan.steps)
     yield from unmet_lines(graph, names, named, verbose=verbose, repositories=repositories)
 

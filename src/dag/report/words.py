@@ -180,7 +180,7 @@ def stuck_words(stuck: Stuck) -> str:
 def closing_words(stuck: Stuck) -> str:
     """Return a shortest cycle of packages that cannot be built, and the need that closes it."""
     need = f"; {stuck.needs[0][-1]}" if stuck.needs else ""  # older plans have no needs
-    return f"{ring(stuck.cycles[0])}{need}; `dag cycles` shows what would break the cycles"
+    return f"{ring(stuck.cycles[0])}{need}"
 
 
 def opening_words(stuck: Stuck) -> str:

@@ -58,9 +58,8 @@ def test_a_package_that_needs_itself_through_others_is_told_with_them_and_the_li
     assert stuck_words(stuck) == "a cycle of 3 packages cannot be built"
     assert closing_words(stuck) == (
         "libgreet → greet-all → greeter → libgreet; libgreet needs greet-all-doc at libgreet.yaml:5,"
-        " environment; greet-all-doc needs greeter, greeter needs libgreet at run time;"
-        " `dag cycles` shows what would break the cycles"
+        " environment; greet-all-doc needs greeter, greeter needs libgreet at run time"
     )
     (stuck,) = plan([package("go", "go")]).stuck
     assert stuck_words(stuck) == "go cannot be built, because it needs itself"
-    assert closing_words(stuck).startswith("go → go; go needs go at go.yaml:5, environment; ")
+    assert closing_words(stuck) == "go → go; go needs go at go.yaml:5, environment"
